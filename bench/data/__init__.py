@@ -1,0 +1,32 @@
+"""The frozen data set that ships with the package; `README.md` beside this file says where it comes from."""
+
+import gzip
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FOLDER = Path(__file__).parent
+SOURCES = {"gan": "digits", "autoencoder": "digits", "lm": "text"}
+
+
+@lru_cache(maxsize=1)
+def digits() -> NDArray[np.uint8]:
+    """5,000 handwritten digits of MNIST, (5000, 28, 28), 0 … 255."""
+    with np.load(FOLDER / "digits.npz", allow_pickle=False) as arrays:
+        return arrays["images"]
+
+
+@lru_cache(maxsize=1)
+def text() -> NDArray[np.uint8]:
+    """About 466,000 bytes of English prose about Python, (bytes,), UTF-8."""
+    return np.frombuffer(gzip.decompress((FOLDER / "text.txt.gz").read_bytes()), dtype=np.uint8)
+
+
+@lru_cache(maxsize=None)
+def data_hash(workload: str) -> str:
+    """SHA-256 of the raw bytes that the workload draws from, in hex: of the content, not of the packed file."""
+    content = digits() if SOURCES[workload] == "digits" else text()
+    return hashlib.sha256(content.tobytes()).hexdigest()
