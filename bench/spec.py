@@ -184,6 +184,7 @@ class Request:
     repeat: int = 0
     steps: int = 20  # warm-up steps (measure) or all steps (trace); their losses are recorded
     threads: int = 1  # processor cores that the cell may use, the same in every framework
+    cpus: tuple[int, ...] = ()  # which cores: the process is bound to them; none: left as it is
     min_time_s: float = 1.0  # steady windows last at least this long in all
     min_windows: int = 5
     window_s: float = 0.1  # a window lasts at least this long
@@ -196,7 +197,7 @@ class Request:
     @classmethod
     def from_json(cls, text: str) -> "Request":
         plain = json.loads(text)
-        return cls(**{**plain, "cell": Cell(**plain["cell"])})
+        return cls(**{**plain, "cell": Cell(**plain["cell"]), "cpus": tuple(plain["cpus"])})
 
 
 def digest(plain: object) -> str:

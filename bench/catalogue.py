@@ -1,0 +1,56 @@
+"""`bench list`: what there is to run here, from package metadata alone; no framework is imported."""
+
+from bench import manifests, plan, show, workloads
+from bench.launch import Launcher
+from bench.machine import cpu_model, physical_cores
+from bench.plan import Choice
+from bench.spec import Request, param_count
+from bench.workloads import WORKLOADS
+
+
+def show_all() -> None:
+    show.rows(("workload", "size", "parameters", "batch", "FLOP per step", "default optimizer"), workload_rows())
+    show.rows(("impl", "variants", "versions", "here"), impl_rows())
+    cores = physical_cores()
+    show.rows(("platform", "devices", "what"), [("cpu", 1, f"{cpu_model()}, {len(cores)} physical core(s)")])
+
+
+def workload_rows() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name in WORKLOADS:
+        for size in WORKLOADS[name]:
+            spec = workloads.get(name, size)
+            flops = show.scaled(spec.flops_per_step, "FLOP")
+            found.append((name, size, f"{param_count(spec):,}", f"{spec.batch}", flops, spec.default_optimizer))
+    return found
+
+
+def impl_rows() -> list[tuple[str, ...]]:
+    return [
+        (
+            manifest.name,
+            ", ".join(manifest.variants),
+            ", ".join(f"{name} {version}" for name, version in manifest.versions().items()),
+            manifest.absence or "ready",
+        )
+        for manifest in manifests.find().values()
+    ]
+
+
+def show_probes() -> None:
+    """One step of the smallest workload on each framework, and what it says of itself."""
+    found = manifests.find()
+    cells = plan.plan_cells(Choice(workload=("autoencoder",), size="tiny"), found)
+    lines: list[tuple[str, ...]] = []
+    with Launcher(found, cold=True) as launcher:
+        for cell in cells:
+            if not found[cell.impl].installed:
+                continue
+            cores = physical_cores()
+            folder = launcher.scratch / cell.impl
+            request = Request(cell=cell, task="trace", folder=str(folder), steps=1, threads=len(cores), cpus=cores)
+            outcome = launcher.run(request, 300.0, launcher.scratch / f"{cell.impl}.log")
+            told = outcome.fields
+            devices = ", ".join(rank["device"] for rank in told.get("ranks", []))
+            lines.append((cell.impl, told["status"], devices, told.get("reason") or ""))
+    show.rows(("impl", "one step", "devices", "reason"), lines)

@@ -1,0 +1,183 @@
+"""The command line: reads arguments, calls one function a command, turns wrong input into one line and exit 2."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.spec import WrongInput
+
+app = typer.Typer(
+    name="bench",
+    add_completion=False,
+    rich_markup_mode=None,  # its import would double the time of --help
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""The same training step in PyTorch, TensorFlow and JAX: measured, and proven to be the same.
+
+    bench run measures and writes a report, bench verify proves, bench report and bench export show,
+    bench list tells what there is. Lists are comma-separated; all is allowed.
+    """,
+)
+
+Impl = Annotated[str, typer.Option(help="Frameworks: torch, tf, jax.")]
+WorkloadName = Annotated[str, typer.Option("--workload", help="What is trained: gan, autoencoder, lm.")]
+Size = Annotated[str | None, typer.Option(help="tiny or small.  [default: tiny on cpu]")]
+Variant = Annotated[str | None, typer.Option(help="How the framework runs the step.  [default: each framework's own]")]
+Precision = Annotated[str | None, typer.Option(help="fp64 or fp32.  [default: fp32]")]
+Devices = Annotated[int, typer.Option(help="How many devices.")]
+Batch = Annotated[int | None, typer.Option(help="Samples per device.  [default: the size's own]")]
+OptimizerName = Annotated[str | None, typer.Option("--optimizer", help="adam or adamw.  [default: the workload's own]")]
+Timeout = Annotated[float, typer.Option(help="Seconds that one cell may take.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write.")]
+
+
+@app.command("list")
+def list_(
+    probe: Annotated[bool, typer.Option("--probe", help="Start each framework and ask it for its devices.")] = False,
+) -> None:
+    """Show workloads with their sizes, implementations with their versions, devices, and what is missing."""
+    from bench import catalogue
+
+    catalogue.show_all()
+    if probe:
+        catalogue.show_probes()
+
+
+@app.command()
+def run(
+    impl: Impl = "all",
+    workload: WorkloadName = "all",
+    size: Size = None,
+    variant: Variant = None,
+    precision: Precision = None,
+    devices: Devices = 1,
+    batch: Batch = None,
+    optimizer: OptimizerName = None,
+    kernels: Annotated[str | None, typer.Option(help="plain: operations that are exact in float64.")] = None,
+    input: Annotated[str, typer.Option(help="Where batches lie: device, or host, copied at each step.")] = "device",
+    platform: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
+    repeats: Annotated[int, typer.Option(help="Rounds; each measures every cell once, in a new process.")] = 3,
+    min_time: Annotated[float, typer.Option(help="Seconds of steady state that are timed in each repeat.")] = 1.0,
+    timeout: Timeout = 300.0,
+    seed: Annotated[int, typer.Option(help="Of parameters, data, and the order of cells.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The run's folder.  [default: results/<time>]")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and an estimate of its time.")] = False,
+    cold: Annotated[bool, typer.Option("--cold", help="A fresh interpreter for each cell, none forked.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the records, one line of JSON each.")] = False,
+) -> None:
+    """Measure cells: every framework, workload and precision asked for, each proven to train the same way.
+
+    Example: bench run --impl torch,jax --workload lm --repeats 5
+    """
+    from bench import manifests
+    from bench import run as runner
+
+    choice = chosen(
+        impl=impl, workload=workload, size=size, variant=variant, precision=precision, devices=devices, batch=batch,
+        optimizer=optimizer, kernels=kernels, input=input, platform=platform, seed=seed,
+    )  # fmt: skip
+    settings = runner.Settings(
+        repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json
+    )
+    runner.check_settings(settings)
+    if dry_run:
+        runner.dry_run(choice, settings, manifests.find())
+    else:
+        raise typer.Exit(runner.run(choice, settings, manifests.find()))
+
+
+@app.command()
+def verify(
+    impl: Impl = "all",
+    workload: WorkloadName = "all",
+    size: Size = None,
+    variant: Variant = None,
+    precision: Precision = None,
+    devices: Devices = 1,
+    optimizer: OptimizerName = None,
+    steps: Annotated[int | None, typer.Option(help="Steps to compare.  [default: 20 at tiny, 3 at small]")] = None,
+    timeout: Timeout = 300.0,
+) -> None:
+    """Prove that the frameworks compute the same step: in float64 to rounding, in float32 within its own.
+
+    Exits with 1 if anything differs. By default fp64 and fp32, every workload at tiny and the
+    convolutional ones at small.
+    """
+    from bench import manifests
+    from bench import verify as verifier
+
+    choice = chosen(
+        impl=impl, workload=workload, size=size, variant=variant, precision=precision, devices=devices,
+        optimizer=optimizer,
+    )  # fmt: skip
+    verifier.check(steps, timeout)
+    rows = verifier.verify(choice, steps, timeout, manifests.find())
+    verifier.table(rows)
+    raise typer.Exit(0 if rows and all(row.equal for row in rows) else 1)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.", metavar="RUN…")],
+    out: Out = None,
+) -> None:
+    """Write one offline HTML file that shows the runs.  [default: report.html in the first run's folder]"""
+    page = reporter("page")
+    target = out or runs[0] / "report.html"
+    page.write(runs, target)
+    print(target)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.", metavar="RUN")],
+    format: Annotated[str, typer.Option(help="csv or json.")] = "csv",
+    out: Out = None,
+) -> None:
+    """Print a flat table, one row a record; results/README.md describes its columns."""
+    reporter("tables").export(run, format, out)
+
+
+def reporter(module: str) -> Any:
+    """A module of the report, which needs pandas and plotly."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"report.{module}")
+    except ModuleNotFoundError as error:
+        raise WrongInput(f"{error.name} is not installed: pip install 'samestep[report]'") from error
+
+
+def chosen(**given: Any) -> Any:
+    """The choice as `bench.plan` takes it: comma-separated lists split."""
+    from bench.plan import Choice
+
+    lists = {"impl", "workload", "variant", "precision"}
+    return Choice(**{name: split(value) if name in lists else value for name, value in given.items()})
+
+
+def split(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def main() -> None:
+    """Run the command; wrong input is one line on standard error and exit 2, an interrupt exit 130."""
+    sys.exit(guard(lambda: app(standalone_mode=False)))
+
+
+def guard(command: Callable[[], Any]) -> int:
+    try:
+        code = command()
+        return code if isinstance(code, int) else 0
+    except (WrongInput, typer.TyperException) as error:
+        text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        print(f"bench: {' '.join(text.split())}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("bench: interrupted; what was measured is kept", file=sys.stderr)
+        return 130

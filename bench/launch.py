@@ -1,0 +1,249 @@
+"""Starts a cell's processes, waits in the kernel, ends them, and reads what they wrote.
+
+On Linux the runner makes itself the subreaper of all that it starts: a cell that a template forked, and any
+grandchild that left its group, becomes the runner's own child, so that it can be found, waited for and ended.
+Processes that were there before a cell are never touched.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.manifests import Manifest
+from bench.spec import Request
+from bench.worker import LIFELINE
+from bench.workloads import WORKLOADS
+
+GRACE_S = 2.0  # between SIGTERM and SIGKILL
+IMPORT_TIMEOUT_S = 300.0  # for a template to import its framework
+TAIL_LINES, TAIL_BYTES = 20, 4000
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What came back from a cell: fields of its record, and reasons for those that are null."""
+
+    fields: dict[str, Any]
+    reasons: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def ok(self) -> bool:
+        return self.fields["status"] == "ok"
+
+    @classmethod
+    def failed(cls, status: str, reason: str) -> "Outcome":
+        return cls(fields={"status": status, "reason": reason})
+
+
+@dataclass(kw_only=True)
+class Template:
+    """A process that has imported a framework and forks cells."""
+
+    process: subprocess.Popen[bytes]
+
+    def fork(self, request_file: Path, log: Path) -> int:
+        """Process id of a new cell.
+
+        Raises:
+            OSError: the template is gone.
+        """
+        assert self.process.stdin is not None
+        order = json.dumps({"request": str(request_file), "log": str(log)})
+        self.process.stdin.write(order.encode() + b"\n")
+        self.process.stdin.flush()
+        return int(self.answer(10.0)["pid"])
+
+    def answer(self, timeout_s: float) -> dict[str, Any]:
+        """The next line that it writes.
+
+        Raises:
+            OSError: it ended or took too long.
+        """
+        assert self.process.stdout is not None
+        readable, _, _ = select.select([self.process.stdout], [], [], timeout_s)
+        line = self.process.stdout.readline() if readable else b""
+        if not line:
+            raise OSError("the template process ended" if readable else "the template process does not answer")
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End it at once: it holds nothing, and its cells have ended."""
+        self.process.kill()
+        self.process.communicate()
+
+
+class Launcher:
+    """Runs requests one at a time; holds the templates and a scratch folder until it is closed."""
+
+    def __init__(self, manifests: Mapping[str, Manifest], *, cold: bool) -> None:
+        self.manifests = manifests
+        self.cold = cold or not become_subreaper()
+        self.scratch = Path(tempfile.mkdtemp(prefix="samestep-"))
+        self.templates: dict[tuple[str, ...], Template] = {}
+        self.lifeline_read, self.lifeline_write = os.pipe()  # no child inherits the write end
+
+    def __enter__(self) -> "Launcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for template in self.templates.values():
+            template.close()
+        os.close(self.lifeline_read), os.close(self.lifeline_write)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def run(self, request: Request, timeout_s: float, log: Path) -> Outcome:
+        """Run one cell to its end, however it ends; nothing of it is left running."""
+        folder = Path(request.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "request.json").write_text(request.to_json())
+        manifest = self.manifests[request.cell.impl]
+        before = children()
+        try:
+            pid = self._start(request, manifest, folder / "request.json", log)
+            outcome = finish(pid, timeout_s, folder)
+        except OSError as error:
+            outcome = Outcome.failed("crashed", str(error))
+        finally:
+            sweep(before | {template.process.pid for template in self.templates.values()})
+        if not outcome.ok:
+            outcome.fields["log_tail"] = tail(log)
+        return outcome
+
+    def _start(self, request: Request, manifest: Manifest, request_file: Path, log: Path) -> int:
+        variables = manifest.variables(request)
+        if self.cold:
+            process = self._popen(["bench.worker", str(request_file), manifest.package], variables, log)
+            process.returncode = 0  # reaped by `finish`, like a forked cell, so not by this object
+            return process.pid
+        key = (manifest.name, *(f"{name}={value}" for name, value in sorted(variables.items())))
+        if key in self.templates and self.templates[key].process.poll() is not None:
+            self.templates.pop(key).close()
+        if key not in self.templates:
+            self.templates[key] = self._start_template(manifest, variables, log)
+        return self.templates[key].fork(request_file, log)
+
+    def _start_template(self, manifest: Manifest, variables: Mapping[str, str], log: Path) -> Template:
+        workloads = [f"{manifest.package}.{name}" for name in WORKLOADS if manifest.has(name)]
+        modules = [*manifest.preload, *workloads, "bench.workloads", "bench.measure"]
+        template = Template(process=self._popen(["bench.template", manifest.package, *modules], variables, log, True))
+        try:
+            template.answer(IMPORT_TIMEOUT_S)
+        except OSError as error:
+            template.close()
+            raise OSError(f"{error} while it imported {manifest.module}") from error
+        return template
+
+    def _popen(
+        self, module: list[str], variables: Mapping[str, str], log: Path, piped: bool = False
+    ) -> "subprocess.Popen[bytes]":
+        root = str(Path(__file__).parents[1])
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        own = {"PYTHONPATH": path, LIFELINE: str(self.lifeline_read)}
+        numpy_alone = {"OPENBLAS_NUM_THREADS": "1"}  # numpy makes inputs, unmeasured: no thread pool of its own
+        pipe = subprocess.PIPE if piped else None
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", *module],
+                stdin=pipe or subprocess.DEVNULL,
+                stdout=pipe or output,
+                stderr=output,
+                env={**os.environ, **numpy_alone, **own, **variables},
+                pass_fds=[self.lifeline_read],
+                start_new_session=True,
+            )
+
+
+def finish(pid: int, timeout_s: float, folder: Path) -> Outcome:
+    """Wait for a cell, end it at its timeout, and read its record."""
+    exited = wait(pid, timeout_s)
+    if not exited:
+        end(pid)
+        return Outcome.failed("timeout", f"the cell took longer than {timeout_s:g} s")
+    _, status = os.waitpid(pid, 0)
+    if (folder / "record.json").exists():
+        return Outcome(**json.loads((folder / "record.json").read_text()))
+    if os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        return Outcome.failed("killed", f"the cell was ended by {name}")
+    return Outcome.failed("crashed", f"the cell ended with exit code {os.WEXITSTATUS(status)} and wrote no record")
+
+
+def wait(pid: int, timeout_s: float) -> bool:
+    """Sleep in the kernel until a child has ended; whether it did within the time."""
+    if hasattr(os, "pidfd_open"):
+        handle = os.pidfd_open(pid)
+        try:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            return bool(poll.poll(timeout_s * 1000))
+        finally:
+            os.close(handle)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def end(pid: int) -> None:
+    """End a child and all that descends from it, SIGTERM first and then SIGKILL, and reap it."""
+    try:
+        doomed = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for process in doomed:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(doomed, GRACE_S)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, GRACE_S)
+
+
+def sweep(known: set[int]) -> None:
+    """End the runner's children that are not in `known`: what a cell left behind, and what that leaves in turn."""
+    for _ in range(10):
+        left = children() - known
+        for pid in left:
+            end(pid)
+        if not left:
+            return
+
+
+def children() -> set[int]:
+    """Process ids of the runner's own children."""
+    return {child.pid for child in psutil.Process().children()}
+
+
+def become_subreaper() -> bool:
+    """Have orphaned descendants handed to this process; whether the system can."""
+    if not hasattr(os, "pidfd_open"):
+        return False
+    pr_set_child_subreaper = 36
+    return ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0) == 0
+
+
+def tail(log: Path) -> str | None:
+    """The last lines of a log, as text."""
+    if not log.exists():
+        return None
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        text = file.read().decode(errors="replace")
+    return "\n".join(text.splitlines()[-TAIL_LINES:]) or None

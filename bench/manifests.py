@@ -1,0 +1,88 @@
+"""Finds the implementations: folders of `impls`, and installed packages of the entry-point group `samestep.impls`.
+
+Reads their manifests, which are pure data, and the metadata of installed packages; imports no framework.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+from bench.spec import Request
+
+GROUP = "samestep.impls"
+BUILT_IN = ("torch", "tf", "jax")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What the runner must know of an implementation before it starts one."""
+
+    name: str
+    package: str  # dotted name of its folder
+    module: str  # import name of the framework; it is installed if this is found
+    packages: tuple[tuple[str, ...], ...]  # distributions whose versions count, each with its alternatives
+    variants: tuple[str, ...]
+    default_variant: Mapping[str, str]  # by platform
+    environment: Mapping[str, str]  # set before the import; values are formatted with a request's numbers
+    preload: tuple[str, ...]  # modules that a template imports before it forks a cell
+
+    @property
+    def folder(self) -> Path:
+        spec = importlib.util.find_spec(self.package)
+        assert spec is not None and spec.origin is not None, self.package
+        return Path(spec.origin).parent
+
+    @property
+    def installed(self) -> bool:
+        return importlib.util.find_spec(self.module) is not None
+
+    @property
+    def absence(self) -> str | None:
+        """Why this implementation cannot run here, or None."""
+        return None if self.installed else f"{self.module} is not installed: pip install 'samestep[{self.name}]'"
+
+    def versions(self) -> dict[str, str]:
+        """Version of each distribution that is installed, by the name it is installed under."""
+        found: dict[str, str] = {}
+        for alternatives in self.packages:
+            for name in alternatives:
+                try:
+                    found[name] = metadata.version(name)
+                    break
+                except metadata.PackageNotFoundError:
+                    continue
+        return found
+
+    def has(self, workload: str) -> bool:
+        return (self.folder / f"{workload}.py").is_file()
+
+    def variables(self, request: Request) -> dict[str, str]:
+        """The environment variables for a request."""
+        numbers = {"threads": request.threads, "platform": request.cell.platform, "devices": request.cell.devices}
+        return {name: value.format(**numbers) for name, value in self.environment.items()}
+
+
+@lru_cache(maxsize=1)
+def find() -> dict[str, Manifest]:
+    """Every implementation that there is, installed framework or not, by name; the built-in ones first."""
+    packages = {name: f"impls.{name}" for name in BUILT_IN}
+    packages |= {point.name: point.value for point in metadata.entry_points(group=GROUP)}
+    return {name: read(name, package) for name, package in packages.items()}
+
+
+def read(name: str, package: str) -> Manifest:
+    data = importlib.import_module(f"{package}.manifest")
+    return Manifest(
+        name=name,
+        package=package,
+        module=data.MODULE,
+        packages=data.PACKAGES,
+        variants=data.VARIANTS,
+        default_variant=data.DEFAULT_VARIANT,
+        environment=data.ENVIRONMENT,
+        preload=data.PRELOAD,
+    )

@@ -1,0 +1,82 @@
+"""Derived metrics: one row each. Tables, figures and comparisons iterate over `METRICS`."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.record import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    name: str  # column of the frame and of exports; its unit is part of it
+    label: str  # for people
+    unit: str  # SI; `item` stands for the record's own unit
+    better: Literal["higher", "lower"]
+    value: Callable[[Record], float | None]  # None where the record does not have it
+
+
+def step_s(record: Record) -> float | None:
+    """Seconds of one steady step: the median over the windows of a window's seconds over its steps."""
+    windows = record["windows"]
+    return statistics.median(window["seconds"] / window["steps"] for window in windows) if windows else None
+
+
+def _throughput(record: Record) -> float | None:
+    step = step_s(record)
+    return record["items_per_step"] / step if step else None
+
+
+def _throughput_per_device(record: Record) -> float | None:
+    rate = _throughput(record)
+    return rate / record["cell"]["devices"] if rate else None
+
+
+def _flops_per_s(record: Record) -> float | None:
+    step = step_s(record)
+    return record["flops_per_step"] / step if step else None
+
+
+def _latency(share: float) -> Callable[[Record], float | None]:
+    def quantile(record: Record) -> float | None:
+        samples = sorted(record["latency_s"] or [])
+        return samples[min(int(share * len(samples)), len(samples) - 1)] if samples else None
+
+    return quantile
+
+
+def _phase(name: str) -> Callable[[Record], float | None]:
+    return lambda record: (record["phases_s"] or {}).get(name)
+
+
+def _host_memory(record: Record) -> float | None:
+    memory = record["memory_bytes"] or {}
+    peak, baseline = memory.get("host_peak"), memory.get("host_baseline")
+    return None if peak is None or baseline is None else peak - baseline
+
+
+def _device_memory(record: Record) -> float | None:
+    peaks = (record["memory_bytes"] or {}).get("device_peak")
+    return max(peaks) if peaks else None
+
+
+def _row(
+    name: str, label: str, unit: str, better: Literal["higher", "lower"], value: Callable[[Record], float | None]
+) -> Metric:
+    return Metric(name=name, label=label, unit=unit, better=better, value=value)
+
+
+METRICS = (
+    _row("throughput_per_s", "Throughput", "item/s", "higher", _throughput),
+    _row("throughput_per_device_per_s", "Throughput per device", "item/s", "higher", _throughput_per_device),
+    _row("step_s", "Step time", "s", "lower", step_s),
+    _row("latency_p50_s", "Latency, median", "s", "lower", _latency(0.5)),
+    _row("latency_p95_s", "Latency, 95th percentile", "s", "lower", _latency(0.95)),
+    _row("flops_per_s", "Arithmetic rate", "FLOP/s", "higher", _flops_per_s),
+    _row("host_memory_bytes", "Host memory over baseline, peak", "B", "lower", _host_memory),
+    _row("device_memory_bytes", "Device memory, peak", "B", "lower", _device_memory),
+    _row("import_s", "Import", "s", "lower", _phase("import")),
+    _row("init_s", "Start of the runtime", "s", "lower", _phase("init")),
+    _row("compile_s", "Build and first step", "s", "lower", _phase("compile")),
+)

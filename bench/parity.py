@@ -1,0 +1,168 @@
+"""When two trainings count as the same: differences, tolerances, verdicts. Plain numpy, no processes.
+
+In float64 rounding cannot hide a wrong epsilon, a biased variance or a shifted padding: honest implementations
+differ by about 1e-15 in losses and 1e-12 in parameters, mistakes by far more than the 1e-9 allowed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.spec import Param
+
+FP64 = 1e-9  # relative, of losses; of parameters and slots at the scales that `compare` states
+CHECKED_STEPS = 5  # first steps of a measured cell that are compared with a float64 reference
+SLOT_KINDS = ("m", "v", "mom", "avg", "mean", "var")
+
+Losses = Mapping[str, Sequence[float]]  # each loss by name, one value a step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """Some steps from the start: every loss of every step, and the state after the last."""
+
+    losses: Losses
+    state: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, "NDArray[Any]"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How far two traces lie apart, as shares of the scale that counts; `worst` names what is furthest."""
+
+    loss: float
+    param: float
+    slot: float
+    worst: str
+
+    @property
+    def largest(self) -> float:
+        return max(self.loss, self.param, self.slot)
+
+    @property
+    def within_fp64(self) -> bool:
+        return self.largest <= FP64
+
+
+def tolerance(precision: str, size: str, step: int) -> float:
+    """Relative difference of a loss from float64 that `precision` explains at a step, counted from 0.
+
+    float32: 1e-6 at `tiny` and 5e-5 elsewhere up to step 4, then growing geometrically to 2e-4 at step 19.
+    """
+    if precision == "fp64":
+        return FP64
+    first = 1e-6 if size == "tiny" else 5e-5
+    return first * (2e-4 / first) ** (max(step - 4, 0) / 15)
+
+
+def loss_difference(a: Losses, b: Losses) -> list[tuple[float, str]]:
+    """For each step the largest |a − b| / |a| over the losses, with the loss's name; infinite where one is no number.
+
+    Raises:
+        ValueError: not the same losses or not as many steps.
+    """
+    if set(a) != set(b) or {len(v) for v in a.values()} != {len(v) for v in b.values()}:
+        raise ValueError(f"not the same losses or steps: {sorted(a)} and {sorted(b)}")
+    steps = range(len(next(iter(a.values()))))
+    return [max((_relative(a[name][step], b[name][step]), name) for name in a) for step in steps]
+
+
+def _relative(a: float, b: float) -> float:
+    if a == b:
+        return 0.0
+    share = abs(a - b) / abs(a) if a else np.inf
+    return share if share == share else np.inf
+
+
+def compare(a: Trace, b: Trace, params: Mapping[str, Param], lr: float) -> Difference:
+    """Differences of two traces of the same steps.
+
+    Losses: the largest over all steps of |a − b| / |a|. Parameters: the largest over the tensors of
+    max|a − b| / max(max|a|, lr·steps), since Adam turns the rounding noise of a zero gradient into steps of that
+    size. Slots and running statistics: max|a − b| over the largest |a| of that slot over the network.
+
+    Raises:
+        ValueError: the traces do not hold the same names, shapes and steps.
+    """
+    if set(a.state) != set(b.state):
+        raise ValueError(f"not the same state: {sorted(set(a.state) ^ set(b.state))}")
+    by_step = loss_difference(a.losses, b.losses)
+    steps = len(by_step)
+    loss, worst_loss = max((share, f"{name} at step {step}") for step, (share, name) in enumerate(by_step))
+    scales = {kind: _slot_scale(a.state, kind) for kind in SLOT_KINDS}
+    param, worst_param = 0.0, ""
+    slot, worst_slot = 0.0, ""
+    for name, value in a.state.items():
+        kind = name.split("/")[0] if "/" in name else None
+        scale = scales[kind] if kind else max(float(np.abs(value).max()), lr * steps)
+        share = _share(value, b.state[name], scale, name)
+        if kind and share >= slot:
+            slot, worst_slot = share, name
+        elif not kind and share >= param:
+            param, worst_param = share, name
+    _, worst = max((loss, worst_loss), (param, worst_param), (slot, worst_slot))
+    return Difference(loss=loss, param=param, slot=slot, worst=worst)
+
+
+def _slot_scale(state: Mapping[str, NDArray[Any]], kind: str) -> float:
+    return max((float(np.abs(value).max()) for name, value in state.items() if name.startswith(f"{kind}/")), default=0.0)
+
+
+def _share(a: NDArray[Any], b: NDArray[Any], scale: float, name: str) -> float:
+    if a.shape != b.shape:
+        raise ValueError(f"{name} has shape {a.shape} in one and {b.shape} in the other")
+    largest = float(np.abs(a - b).max())
+    if largest == 0.0:
+        return 0.0
+    share = largest / scale if scale else np.inf
+    return share if share == share else np.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """One trace among those of other frameworks: equal, or not and from what; with what it was compared."""
+
+    equal: bool
+    difference: Difference | None  # to those that it equals, the largest; else to the nearest
+    against: tuple[str, ...]  # frameworks
+    reason: str | None = None
+
+
+def judge(traces: Mapping[tuple[str, str], Trace], params: Mapping[str, Param], lr: float) -> dict[tuple[str, str], Judgement]:
+    """Which float64 traces, by (impl, variant), compute the same function.
+
+    A trace is equal if it agrees with at least one trace of another framework and with at least half of them all,
+    so that one framework's mistake is laid to that framework.
+    """
+    found: dict[tuple[str, str], Judgement] = {}
+    for key, trace in traces.items():
+        others = {other: compare(trace, traces[other], params, lr) for other in traces if other[0] != key[0]}
+        agreeing = {other: diff for other, diff in others.items() if diff.within_fp64}
+        if not others:
+            found[key] = Judgement(equal=False, difference=None, against=(), reason="no other framework to agree with")
+        elif agreeing and 2 * len(agreeing) >= len(others):
+            largest = max(agreeing.values(), key=lambda diff: diff.largest)
+            found[key] = Judgement(equal=True, difference=largest, against=tuple(dict.fromkeys(o[0] for o in agreeing)))
+        else:
+            nearest = min(others, key=lambda other: others[other].largest)
+            diff = others[nearest]
+            reason = f"differs from {nearest[0]} by {diff.largest:.1e} in {diff.worst}"
+            found[key] = Judgement(equal=False, difference=diff, against=(nearest[0],), reason=reason)
+    return found
+
+
+def trajectory_fault(losses: Losses, reference: Losses, precision: str, size: str) -> tuple[float, str | None]:
+    """Compare a cell's first losses with float64's.
+
+    Returns:
+        The largest relative difference over the reference's steps, and what is out of tolerance first, or None.
+    """
+    steps = min(len(values) for values in reference.values())
+    shares = loss_difference(reference, {name: values[:steps] for name, values in losses.items()})
+    for step, (share, name) in enumerate(shares):
+        allowed = tolerance(precision, size, step)
+        if not share <= allowed:
+            return max(share for share, _ in shares), f"{name} at step {step} is {share:.1e} off, {allowed:.0e} allowed"
+    return max(share for share, _ in shares), None

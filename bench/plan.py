@@ -1,0 +1,148 @@
+"""From what the user asked for to the requests that will run: cells, rounds, and an estimate of the time."""
+
+import difflib
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench import workloads
+from bench.manifests import Manifest
+from bench.spec import INPUTS, KERNELS, OPTIMIZERS, PLATFORMS, PRECISIONS, Cell, WrongInput
+
+DEFAULT_PRECISIONS = {"cpu": ("fp32",)}
+DEFAULT_SIZE = {"cpu": "tiny"}
+CPU_BATCH = {("lm", "small"): 8}  # where the size's own batch would take minutes a step
+RATE_FLOPS = 2e10  # assumed of one core in estimates of time, never in results
+CELL_S = 2.5  # assumed for starting a cell and for its first step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the user asked for: names still as given, `all` and empty not yet resolved."""
+
+    impl: Sequence[str] = ("all",)
+    workload: Sequence[str] = ("all",)
+    size: str | None = None
+    variant: Sequence[str] = ()  # none: the default of each impl
+    precision: Sequence[str] = ()
+    devices: int = 1
+    batch: int | None = None  # samples per device
+    optimizer: str | None = None
+    kernels: str | None = None
+    input: str = "device"
+    platform: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One cell in one round."""
+
+    cell: Cell
+    repeat: int
+
+
+def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
+    """Every cell of the matrix that was asked for, installed or not.
+
+    Raises:
+        WrongInput: a name that there is not, or a number that makes no sense.
+    """
+    impls = names(choice.impl, manifests, "impl")
+    chosen = names(choice.workload, workloads.WORKLOADS, "workload")
+    platform = "cpu" if choice.platform == "auto" else one(choice.platform, PLATFORMS, "platform")
+    size = one(choice.size or DEFAULT_SIZE[platform], workloads.SIZES, "size")
+    precisions = names(choice.precision or DEFAULT_PRECISIONS[platform], PRECISIONS, "precision")
+    if choice.devices != 1:
+        raise WrongInput(f"--devices {choice.devices}: this version runs on one device; give --devices 1")
+    return [
+        make_cell(choice, manifests[impl], variant, workload, size, precision, platform)
+        for workload in chosen
+        for impl in impls
+        for variant in plan_variants(choice.variant, impls, manifests[impl], platform, manifests)
+        for precision in precisions
+    ]
+
+
+def plan_variants(
+    asked: Sequence[str], impls: Sequence[str], manifest: Manifest, platform: str, manifests: Mapping[str, Manifest]
+) -> Sequence[str]:
+    """The variants of one implementation that were asked for; none if they are all another's."""
+    if not asked:
+        return (manifest.default_variant[platform],)
+    known = dict.fromkeys(variant for impl in impls for variant in manifests[impl].variants)
+    return [variant for variant in names(asked, known, "variant") if variant in manifest.variants]
+
+
+def make_cell(
+    choice: Choice, manifest: Manifest, variant: str, workload: str, size: str, precision: str, platform: str
+) -> Cell:
+    batch = choice.batch if choice.batch is not None else CPU_BATCH.get((workload, size))
+    spec = workloads.get(workload, size, batch)
+    spec.check(choice.devices)
+    return Cell(
+        workload=workload,
+        size=size,
+        impl=manifest.name,
+        variant=variant,
+        precision=precision,
+        platform=platform,
+        devices=choice.devices,
+        nodes=1,
+        scaling=None,
+        batch_per_device=spec.batch // choice.devices,
+        global_batch=spec.batch,
+        norm_groups=choice.devices,
+        optimizer=one(choice.optimizer or spec.default_optimizer, OPTIMIZERS, "optimizer"),
+        kernels=one(choice.kernels or "plain", KERNELS, "kernels"),
+        engine="plain",
+        input=one(choice.input, INPUTS, "input"),
+        seed=choice.seed,
+    )
+
+
+def rounds(cells: Sequence[Cell], repeats: int, seed: int) -> Iterator[Job]:
+    """Every cell once a round, in an order drawn anew for each round from the seed."""
+    order = random.Random(seed)
+    for repeat in range(repeats):
+        shuffled = list(cells)
+        order.shuffle(shuffled)
+        yield from (Job(cell=cell, repeat=repeat) for cell in shuffled)
+
+
+def estimate_s(cells: Iterable[Cell], repeats: int, min_time_s: float, threads: int) -> float:
+    """Seconds that measuring the cells will about take, from their arithmetic and an assumed rate."""
+    total = 0.0
+    for cell in cells:
+        step_s = workloads.get(cell.workload, cell.size, cell.global_batch).flops_per_step / (RATE_FLOPS * threads)
+        windows_s, latency_s = max(min_time_s, 5 * step_s), min(50 * step_s, 1.0 + step_s)
+        total += repeats * (CELL_S + 20 * step_s + windows_s + latency_s)
+    return total
+
+
+def names(asked: Sequence[str], known: Iterable[str], what: str) -> list[str]:
+    """The names asked for, `all` resolved, without repetition, each checked."""
+    known = list(known)
+    if "all" in asked:
+        return known
+    return list(dict.fromkeys(one(name, known, what) for name in asked))
+
+
+def one(name: str, known: Iterable[str], what: str) -> str:
+    """The name itself if it is known.
+
+    Raises:
+        WrongInput: it is not; the line names the nearest and all that are.
+    """
+    known = list(known)
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise WrongInput(f"unknown {what} {name!r}: {hint}valid: {', '.join(known)}")
+
+
+def positive(flag: str, value: float) -> None:
+    """Raises WrongInput unless the value of a flag is a finite number above zero."""
+    if not 0 < value < float("inf"):
+        raise WrongInput(f"--{flag} {value}: give a number above zero")

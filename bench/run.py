@@ -1,0 +1,213 @@
+"""`bench run`: plan, prove, measure, store, show; then the report, in a process of its own."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import __version__, data, machine, plan, proofs, record, show, store, workloads
+from bench.launch import Launcher, Outcome
+from bench.manifests import Manifest
+from bench.parity import Trace
+from bench.plan import Choice, Job
+from bench.record import LATER, Record
+from bench.spec import Cell, Request, spec_hash
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to run what was chosen."""
+
+    repeats: int = 3
+    min_time_s: float = 1.0
+    timeout_s: float = 300.0
+    out: Path | None = None
+    cold: bool = False
+    report: bool = True
+    json: bool = False
+
+
+def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> int:
+    """Measure every cell chosen, in rounds; returns the exit code."""
+    cells = plan.plan_cells(choice, manifests)
+    folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells))
+    records: list[Record] = []
+    with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(folder) as progress:
+        session = Session(launcher=launcher, folder=folder, settings=settings, manifests=manifests)
+        evidence = proofs.gather(cells, manifests, session.trace, progress.note)
+        jobs = list(plan_jobs(cells, settings, choice.seed, manifests))
+        for job in progress.each(jobs):
+            outcome = session.measure(job)
+            losses = outcome.fields.get("losses") if outcome.ok else None
+            parity = proofs.verdict(job.cell, losses, evidence, manifests[job.cell.impl])
+            records.append(session.record(job, outcome, parity))
+            store.append(folder, records[-1])
+            progress.done(records[-1])
+    show.results(records, as_json=settings.json)
+    if settings.report:
+        write_report(folder)
+    return 0 if all(passed(found) for found in records) else 1
+
+
+def passed(found: Record) -> bool:
+    return found["status"] in record.HARMLESS and found["parity"]["verdict"] != "diverged"
+
+
+def plan_jobs(
+    cells: Sequence[Cell], settings: Settings, seed: int, manifests: Mapping[str, Manifest]
+) -> Iterator[Job]:
+    """Rounds over the cells that can run here, after one job for each that cannot."""
+    able = [cell for cell in cells if absence(cell, manifests) is None]
+    yield from (Job(cell=cell, repeat=0) for cell in cells if cell not in able)
+    yield from plan.rounds(able, settings.repeats, seed)
+
+
+def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
+    """Why a cell cannot run here at all, or None."""
+    manifest = manifests[cell.impl]
+    if manifest.absence:
+        return manifest.absence
+    return None if manifest.has(cell.workload) else f"{cell.impl} has no {cell.workload}"
+
+
+@dataclass(kw_only=True)
+class Session:
+    """One run under way: starts its cells and makes their records."""
+
+    launcher: Launcher
+    folder: Path
+    settings: Settings
+    manifests: Mapping[str, Manifest]
+
+    def __post_init__(self) -> None:
+        self.fingerprint = machine.fingerprint()
+
+    def measure(self, job: Job) -> Outcome:
+        """Run the cell once, or say why it cannot be."""
+        reason = absence(job.cell, self.manifests)
+        if reason:
+            return Outcome.failed("unsupported", reason)
+        log = self.folder / store.LOGS / f"{job.cell.id}-{job.repeat}.log"
+        outcome = self.launcher.run(self.request(job.cell, job.repeat), self.settings.timeout_s, log)
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
+        return outcome
+
+    def trace(self, cell: Cell, steps: int) -> Trace:
+        """Float64 losses and final state, for proofs and references."""
+        log = self.folder / store.LOGS / f"trace-{cell.id}.log"
+        request = replace(self.request(cell, 0), task="trace")
+        trace = proofs.run_trace(self.launcher, cell, steps, request, self.settings.timeout_s, log)
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
+        return trace
+
+    def request(self, cell: Cell, repeat: int) -> Request:
+        cores = machine.physical_cores()
+        return Request(
+            cell=cell,
+            task="measure",
+            folder=str(self.launcher.scratch / f"{cell.id}-{repeat}"),
+            repeat=repeat,
+            threads=len(cores),
+            cpus=cores,
+            min_time_s=self.settings.min_time_s,
+        )
+
+    def record(self, job: Job, outcome: Outcome, parity: Mapping[str, Any]) -> Record:
+        """The whole record of a job: what the worker found, and what only the runner knows."""
+        cell, manifest = job.cell, self.manifests[job.cell.impl]
+        workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+        data_hash = data.data_hash(cell.workload)
+        known = {
+            "cell": vars(cell) | {},
+            "cell_id": cell.id,
+            "spec_hash": spec_hash(workload, cell.optimizer, data_hash),
+            "source_hash": proofs.source_hash(manifest, cell.workload),
+            "repeat": job.repeat,
+            "run": self.folder.resolve().name,
+            "started_at": now(),
+            "parity": dict(parity),
+            "compile_cache": "cold",
+            "items_per_step": workload.items_per_step,
+            "item": workload.item,
+            "flops_per_step": workload.flops_per_step,
+            "steps_skipped": 0,
+            "machine": self.fingerprint,
+            "versions": proofs.software(manifest) | {"samestep": __version__},
+            "flags": manifest.variables(self.request(cell, job.repeat)),
+            "data": {"name": data.SOURCES[cell.workload], "sha256": data_hash},
+        }
+        return record.complete(known | outcome.fields, NOT_MEASURED | outcome.reasons)
+
+
+NOT_MEASURED = {
+    "energy_j": LATER,
+    "effective_precision": LATER,
+    "windows.foreign_cpu_s": LATER,
+    "windows.steal_s": LATER,
+    "parity.reference": "no float64 reference for this cell",
+    "parity.max_rel_loss_diff": "no float64 reference for this cell",
+    "parity.proof": "no proof for this cell",
+}
+
+
+def describe_run(choice: Choice, settings: Settings, cells: Sequence[Cell]) -> dict[str, Any]:
+    """What `run.json` says."""
+    return {
+        "schema": record.SCHEMA,
+        "samestep": __version__,
+        "command": machine.command(),
+        "started_at": now(),
+        "seed": choice.seed,
+        "repeats": settings.repeats,
+        "min_time_s": settings.min_time_s,
+        "timeout_s": settings.timeout_s,
+        "plan": [cell.id for cell in cells],
+        "machine": machine.fingerprint(),
+        "git": machine.git_state(),
+    }
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def new_folder() -> Path:
+    """A folder under `results/` that there is not yet, named by the time."""
+    name = datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
+    candidates = [Path("results") / f"{name}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 100)))]
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def write_report(folder: Path) -> None:
+    """Have another process write `report.html`, so that this one never holds pandas and plotly."""
+    target = folder / "report.html"
+    done = subprocess.run([sys.executable, "-m", "bench", "report", str(folder), "-o", str(target)], stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        show.note(f"no report: {done.stderr.strip()}")
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises WrongInput for a number that makes no sense, or a folder that cannot be used."""
+    plan.positive("repeats", settings.repeats)
+    plan.positive("min-time", settings.min_time_s)
+    plan.positive("timeout", settings.timeout_s)
+    if settings.out:
+        store.check_new(settings.out)
+
+
+def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> None:
+    """Show the cells, what cannot run, and about how long it will take; start and write nothing."""
+    cells = plan.plan_cells(choice, manifests)
+    able = [cell for cell in cells if absence(cell, manifests) is None]
+    seconds = plan.estimate_s(able, settings.repeats, settings.min_time_s, len(machine.physical_cores()))
+    show.rows(
+        ("cell", "batch", "optimizer", "repeats", "here"),
+        [(c.label, c.global_batch, c.optimizer, settings.repeats, absence(c, manifests) or "ready") for c in cells],
+    )
+    rate = show.scaled(plan.RATE_FLOPS, "FLOP/s")
+    show.note(f"about {show.clock(seconds)} for {len(able)} cells, if a core does {rate}; missing proofs come on top")

@@ -1,0 +1,155 @@
+"""What the terminal shows: progress, tables, numbers in units for people. Results go to standard output alone."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench import metrics, record, stats
+from bench.plan import Job
+from bench.record import Record
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+output = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
+
+
+def note(text: str) -> None:
+    errors.print(text, markup=False)
+
+
+def scaled(value: float, unit: str) -> str:
+    """Three digits with an SI prefix, or a binary one for bytes: 0.00123 s → 1.23 ms."""
+    if unit == "B":
+        for power, name in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+            if abs(value) >= 2**power:
+                return f"{value / 2**power:.3g} {name}"
+        return f"{value:.0f} B"
+    if value == 0:
+        return f"0 {unit}"
+    factor, prefix = next(((f, p) for f, p in PREFIXES if abs(value) >= f), PREFIXES[-1])
+    return f"{value / factor:.3g} {prefix}{unit}"
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+class Progress:
+    """What is under way, what is done, the time left: one live line on a terminal, else a line a cell.
+
+    Goes to standard error. The live line is redrawn once a second at most, since the machine is being measured.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.total = self.finished = 0
+        self.begin = time.monotonic()
+        self.status = errors.status("", refresh_per_second=1) if errors.is_terminal else None
+
+    def __enter__(self) -> "Progress":
+        note(f"run {self.folder}")
+        if self.status:
+            self.status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.status:
+            self.status.stop()
+
+    def note(self, text: str) -> None:
+        """Something that is no cell of the run is under way."""
+        if self.status:
+            self.status.update(text)
+        else:
+            note(text)
+
+    def each(self, jobs: Sequence[Job]) -> Iterator[Job]:
+        """The jobs, each announced before it runs."""
+        self.total, self.begin = len(jobs), time.monotonic()
+        for job in jobs:
+            if self.status:
+                self.status.update(f"[{self.finished + 1}/{self.total}] {job.cell.label} · {self._left()}")
+            yield job
+
+    def done(self, found: Record) -> None:
+        self.finished += 1
+        cell, step = found["cell"], metrics.step_s(found)
+        said = f"{scaled(step, 's')} a step, {found['parity']['verdict']}" if step else found["status"]
+        if found["reason"]:
+            said += f": {found['reason']}"
+        left = "" if self.status else f" · {self._left()}"
+        name = f"{cell['workload']}/{cell['size']} {cell['impl']} {cell['variant']} {cell['precision']}"
+        note(f"[{self.finished}/{self.total}] {name} round {found['repeat'] + 1}: {said}{left}")
+
+    def _left(self) -> str:
+        if not self.finished:
+            return "time left not known yet"
+        spent = time.monotonic() - self.begin
+        return f"{clock(spent / self.finished * (self.total - self.finished))} left"
+
+
+def results(records: Sequence[Record], *, as_json: bool) -> None:
+    """The records as lines of JSON on standard output, or a summary table."""
+    if as_json:
+        for found in records:
+            sys.stdout.write(record.encode(found) + "\n")
+    else:
+        output.print(summary(records))
+
+
+def summary(records: Sequence[Record]) -> Table:
+    """One row a cell: throughput and step time with their intervals, memory, verdict or status."""
+    table = Table("workload", "impl", "variant", "precision", "throughput", "±", "step", "memory", "parity", box=box.SIMPLE)
+    for group in by_cell(records):
+        cell, ok = group[0]["cell"], [found for found in group if found["status"] == "ok"]
+        name = [f"{cell['workload']}/{cell['size']}", cell["impl"], cell["variant"], cell["precision"]]
+        if not ok:
+            table.add_row(*name, group[0]["status"], "", "", "", group[0]["reason"] or "")
+            continue
+        rate, step, memory = (
+            stats.geometric_mean(values) if (values := values_of(name, ok)) else None
+            for name in ("throughput_per_s", "step_s", "host_memory_bytes")
+        )
+        assert rate and step
+        width = "" if rate.half_width is None else f"{100 * rate.half_width:.1f} %"
+        verdict = worst_verdict(ok)
+        failed = f", {len(group) - len(ok)} of {len(group)} failed" if len(ok) < len(group) else ""
+        shown = [scaled(rate.mean, f"{ok[0]['item']}/s"), width, scaled(step.mean, "s"), scaled(memory.mean, "B") if memory else ""]
+        table.add_row(*name, *shown, verdict + failed)
+    return table
+
+
+def by_cell(records: Iterable[Record]) -> list[list[Record]]:
+    """Records of one cell together, cells in the order of their workload and implementation."""
+    groups: dict[str, list[Record]] = {}
+    for found in records:
+        groups.setdefault(found["cell_id"], []).append(found)
+    keys = ("workload", "size", "precision", "impl", "variant")
+    return sorted(groups.values(), key=lambda group: [group[0]["cell"][key] for key in keys])
+
+
+def values_of(metric: str, records: Iterable[Record]) -> list[float]:
+    """One value a record of a metric, where it has one above zero."""
+    value = next(row.value for row in metrics.METRICS if row.name == metric)
+    return [found for one in records if (found := value(one)) is not None and found > 0]
+
+
+def worst_verdict(records: Iterable[Record]) -> str:
+    order = ("diverged", "unchecked", "consistent", "proven")
+    return min((found["parity"]["verdict"] for found in records), key=order.index)
+
+
+def rows(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
+    """A plain table on standard output."""
+    table = Table(*head, box=box.SIMPLE)
+    for line in lines:
+        table.add_row(*(str(value) for value in line))
+    output.print(table)

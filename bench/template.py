@@ -1,0 +1,66 @@
+"""A process that imports a framework once and forks a cell from itself for each order.
+
+    python -m bench.template PACKAGE MODULE [MODULE …]
+
+It reads one line of JSON per cell from standard input, `{"request": path, "log": path}`, and answers on standard
+output: first `{"import_s": …}`, then `{"pid": …}` for each cell. It forks twice, so that the cell becomes the
+runner's own child, which the runner waits for and reaps. It ends when its standard input closes.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from bench import worker
+
+
+def serve(package: str, *modules: str) -> None:
+    """Import, then fork a cell for each line."""
+    import_s = worker.import_impl(package)
+    for module in modules:  # what a cell would else import at its first use
+        importlib.import_module(module)
+    answer({"import_s": import_s})
+    for line in sys.stdin:
+        order = json.loads(line)
+        middle = os.fork()
+        if middle == 0:
+            middle = os.getpid()
+            cell = os.fork()
+            if cell == 0:
+                while os.getppid() == middle:  # until the runner is the parent whose end ends this process
+                    time.sleep(1e-4)
+                become_cell(order, package, import_s)
+            answer({"pid": cell})
+            os._exit(0)
+        os.waitpid(middle, 0)
+
+
+def answer(content: dict[str, Any]) -> None:
+    os.write(sys.stdout.fileno(), (json.dumps(content) + "\n").encode())
+
+
+def become_cell(order: dict[str, str], package: str, import_s: float) -> None:
+    """In the forked child: a session of its own, output to its log, the cell, and the end."""
+    code = 1
+    try:
+        os.setsid()
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0), os.dup2(log, 1), os.dup2(log, 2)
+        worker.follow_runner()
+        worker.run_cell(Path(order["request"]), package, "fork", import_s)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(code)  # what the template registered to run at exit is the template's
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

@@ -1,0 +1,233 @@
+"""The measured process: runs one request and writes what came back. Needs numpy and one framework.
+
+    python -m bench.worker REQUEST.json PACKAGE
+
+It ends when the runner does: the runner holds the only write end of the pipe whose number is in `SAMESTEP_LIFELINE`.
+"""
+
+import ctypes
+import importlib
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.measure import Training
+    from bench.spec import Request
+
+    Feed = Callable[[int], Any]
+
+LIFELINE = "SAMESTEP_LIFELINE"
+RING = 8  # batches that the steady state cycles through
+OOM_SIGNS = ("out of memory", "resource_exhausted", "cannot allocate memory", "std::bad_alloc")
+
+
+def main(request: str, package: str) -> None:
+    follow_runner()
+    run_cell(Path(request), package, "cold")
+
+
+def import_impl(package: str) -> float:
+    """Import the framework and the implementation's backend; returns the seconds it took."""
+    start = time.perf_counter()
+    importlib.import_module(f"{package}.backend")
+    return time.perf_counter() - start
+
+
+def follow_runner() -> None:
+    """End this process when the runner's end of the lifeline closes, however the runner ended."""
+    lifeline = int(os.environ[LIFELINE])
+
+    def watch() -> None:
+        os.read(lifeline, 1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+    if sys.platform == "linux":  # in case native code holds the interpreter for good
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+@dataclass(kw_only=True)
+class Found:
+    """What is known of a cell so far: fields of its record, reasons for those that are null, the phase it is in."""
+
+    fields: dict[str, Any]
+    reasons: dict[str, str] = field(default_factory=dict[str, str])
+    phase: str = "import"
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Name the phase, and time it where it is one of the record's."""
+        self.phase, start = phase, time.perf_counter()
+        yield
+        self.fields["phases_s"][phase] = time.perf_counter() - start
+
+
+def run_cell(path: Path, package: str, start: str, import_s: float | None = None) -> None:
+    """Run the request and write `record.json` in its folder, whole or not at all; failures are words in it."""
+    from bench.spec import Request
+
+    request = Request.from_json(path.read_text())
+    found = Found(fields={"start": start, "status": "ok", "phases_s": {}})
+    try:
+        found.fields["phases_s"]["import"] = import_impl(package) if import_s is None else import_s
+        train(request, package, found)
+    except Exception as error:  # every failure of a cell is a status, never the end of the run
+        traceback.print_exc()
+        first_line = (str(error).strip() or repr(error)).splitlines()[0]
+        found.fields["status"] = "oom" if is_oom(error) else "crashed"
+        found.fields["reason"] = f"{type(error).__name__} in {found.phase}: {first_line}"
+    part = Path(request.folder) / "record.part"
+    part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons}))
+    part.rename(part.with_name("record.json"))
+
+
+def is_oom(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in OOM_SIGNS)
+
+
+def train(request: "Request", package: str, found: Found) -> None:
+    """Build, warm up, then measure or export the final state; fills `found`."""
+    from bench import measure
+
+    backend = importlib.import_module(f"{package}.backend")
+    code = importlib.import_module(f"{package}.{request.cell.workload}")
+    if request.cpus:
+        os.sched_setaffinity(0, request.cpus)  # before the runtime starts: its thread pools follow it
+    baseline = reset_peak_rss()
+    training, batch = start_training(request, backend, code, found)
+    warm_up(training, request.steps, backend, found)
+    if request.task == "trace":
+        import numpy as np
+
+        np.savez(Path(request.folder) / "state.npz", **code.export(training.state))
+    else:
+        found.phase = "steady state"
+        training.feed = steady_feed(request, backend, batch)
+        found.fields |= measure.steady_state(training, request)
+    check_finite(training, backend, found)
+    describe(training, backend, code, baseline, found)
+
+
+def start_training(request: "Request", backend: Any, code: Any, found: Found) -> "tuple[Training, Feed]":
+    """Start the runtime, build, run the first step: the phases `init` and `compile`."""
+    from bench import measure, workloads
+    from bench.spec import init_params
+
+    cell = request.cell
+    workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+    params = cast(init_params(workload, cell.seed), cell.precision)
+    witness = list(params)[-1]  # updated last in a step, so that reading it waits for all of it
+
+    def batch(step: int) -> dict[str, Any]:
+        return cast(workload.batch_at(step, cell.seed, 0, cell.global_batch), cell.precision)
+
+    def peek(state: Any, losses: Any) -> None:
+        backend.read(losses)
+        code.export(state, (witness,))
+
+    host = batch(0)
+    with found.timed("init"):
+        backend.configure(request)
+        devices = backend.devices()
+        first = backend.put(host)
+        backend.sync(first)
+    with found.timed("compile"):
+        state, step = code.build(workload, params, request)
+        training = measure.Training(step=step, state=state, feed=lambda _: first, sync=backend.sync, peek=peek)
+        training.advance(1)
+        training.wait()
+    training.feed = lambda number: backend.put(batch(number))
+    found.fields["ranks"] = [{"rank": 0, "device": devices[0]}]
+    return training, batch
+
+
+def warm_up(training: "Training", steps: int, backend: Any, found: Found) -> None:
+    """Go on to `steps` steps from the start, each on its own batch, and record every loss of each."""
+    found.phase = "warm-up"
+    losses: dict[str, list[float]] = {}
+    while True:
+        for name, value in backend.read(training.losses).items():
+            losses.setdefault(name, []).append(float(value))
+        if training.done >= steps:
+            break
+        training.advance(1)
+    found.fields["losses"] = losses
+
+
+def steady_feed(request: "Request", backend: Any, batch: "Feed") -> "Feed":
+    """Batches for the steady state: a ring of `RING`, on the device, or copied there anew at each step."""
+    ring = [batch(request.steps + offset) for offset in range(RING)]
+    if request.cell.input == "host":
+        return lambda number: backend.put(ring[number % RING])
+    on_device = [backend.put(host) for host in ring]
+    backend.sync(on_device)
+    return lambda number: on_device[number % RING]
+
+
+def check_finite(training: "Training", backend: Any, found: Found) -> None:
+    """Status `nan` if a recorded loss, or the last one, is not a finite number."""
+    last = {name: float(value) for name, value in backend.read(training.losses).items()}
+    for name, values in found.fields["losses"].items():
+        for step, value in [*enumerate(values), (training.done - 1, last[name])]:
+            if not math.isfinite(value):
+                found.fields["status"], found.fields["reason"] = "nan", f"loss {name} is {value} at step {step}"
+                return
+
+
+def describe(training: "Training", backend: Any, code: Any, baseline: int | None, found: Found) -> None:
+    """The rest of the record that only this process can tell: memory, threads, what was on."""
+    memory = backend.memory()
+    host = {"host_peak": rss("VmHWM"), "host_baseline": baseline}
+    device = {"device_peak": memory["device_peak"], "device_source": memory["device_source"]}
+    found.fields["memory_bytes"] = host | device
+    for part in ("device_peak", "device_steady", "device_source", "driver_peak"):
+        found.reasons[f"memory_bytes.{part}"] = memory["reason"] or "not measured by this version"
+    for part in host:
+        found.reasons[f"memory_bytes.{part}"] = "the system does not tell a process its own peak (no /proc)"
+    windows_s = [window["seconds"] for window in found.fields.get("windows", [])]
+    found.fields["ranks"] = [rank | {"window_s": windows_s} | host for rank in found.fields["ranks"]]
+    affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    found.fields["threads"] = backend.threads() | {"affinity": affinity}
+    found.reasons["threads"] = "the runtime does not tell"
+    found.fields["optimisations"] = code.optimisations(training.state)
+    found.fields["versions"] = backend.versions()
+
+
+def cast(arrays: dict[str, Any], precision: str) -> dict[str, Any]:
+    """Floating-point arrays in the precision that parameters are stored in; integers as they are."""
+    dtype = "float64" if precision == "fp64" else "float32"
+    return {name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in arrays.items()}
+
+
+def reset_peak_rss() -> int | None:
+    """Bytes of this process that are in memory now; its recorded peak starts anew from there where allowed."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # then the peak of the import counts too: no less than the truth
+    return rss("VmRSS")
+
+
+def rss(name: str) -> int | None:
+    """`VmRSS` (now) or `VmHWM` (peak) of this process in bytes; a child's `ru_maxrss` would be its parent's."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,36 @@
+"""A step that is no training but a function of parameters and batch, so that trajectories can agree or not."""
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from tests.fake.faults import fail_in
+
+
+def build(workload: Any, params: Mapping[str, Any], request: Any) -> tuple[Any, Any]:
+    fail_in("build")
+    state = {name: value.copy() for name, value in params.items()}
+    state |= {f"{slot}/{name}": np.zeros_like(value) for slot in "mv" for name, value in params.items()}
+    rate = 0.99 if request.cell.variant == "plain" else 0.9899
+    names = list(params)
+
+    def step(state: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+        fail_in("step")
+        for name in names:
+            state[name] *= rate
+        loss = np.float64(batch["image"].mean()) + sum(float(np.abs(state[name]).sum()) for name in names)
+        if os.environ.get("FAKE_FAULT") == "nan":
+            loss = np.float64("nan")
+        return state, {"reconstruction": loss}
+
+    return state, step
+
+
+def export(state: Mapping[str, Any], names: Collection[str] | None = None) -> dict[str, Any]:
+    return {name: value for name, value in state.items() if names is None or name in names}
+
+
+def optimisations(state: Any) -> dict[str, Any]:
+    return {"fused": False}

@@ -1,0 +1,31 @@
+"""What can go wrong in a worker, by the name in the environment variable `FAKE_FAULT`: `<kind>-<phase>`."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+
+def fail_in(phase: str) -> None:
+    """Go wrong now if this is the phase."""
+    kind, _, where = os.environ.get("FAKE_FAULT", "").partition("-")
+    if where != phase:
+        return
+    match kind:
+        case "raise":
+            raise RuntimeError("the fault that was asked for")
+        case "oom":
+            raise MemoryError("cannot allocate 1 TiB")
+        case "exit":
+            os._exit(3)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(3600)
+        case "orphan":  # a grandchild in a session of its own that outlives the cell
+            code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(3600)"
+            subprocess.Popen([sys.executable, "-c", code, os.environ["FAKE_PID_FILE"]], start_new_session=True)
+            while not os.path.exists(os.environ["FAKE_PID_FILE"]):
+                time.sleep(0.01)
