@@ -142,7 +142,8 @@ def gather(
             if key not in evidence.proofs:
                 evidence.proofs[key] = load("proofs", key) or {}
                 if not evidence.proofs[key]:
-                    evidence.proofs |= make_proofs(proof_cell(cell), cell.impl, installed, run, report)
+                    made = make_proofs(proof_cell(cell), cell.impl, installed, run, report)
+                    evidence.proofs |= made
             evidence.references[cell.id] = find_reference(cell, installed, run, report)
     return evidence
 
@@ -150,7 +151,12 @@ def gather(
 def make_proofs(
     cell: Cell, impl: str, installed: Mapping[str, Manifest], run: Callable[[Cell, int], Trace], report: Report
 ) -> dict[str, dict[str, Any]]:
-    """Trace the cell in its own framework and, in their default variants, in the others; keep what is equal."""
+    """Trace the cell in its own framework and, in their default variants, in the others.
+
+    Returns:
+        By key, what was found of the cell itself, and the others' proofs where they are equal: where they are not,
+        it may be this cell's mistake.
+    """
     workload = workloads.get(cell.workload, cell.size, cell.global_batch)
     traces: dict[tuple[str, str], Trace] = {}
     cells: dict[tuple[str, str], Cell] = {}
@@ -166,9 +172,11 @@ def make_proofs(
                 failures[name, variant] = str(error)
     judged = parity.judge(traces, workload.param_specs(), workload.optimizer(cell.optimizer).lr)
     found: dict[str, dict[str, Any]] = {}
-    for key_of, of_cell in cells.items():
+    for name, of_cell in cells.items():
         key = proof_key(installed[of_cell.impl], of_cell)
-        found[key] = keep_proof(key, judged[key_of]) if key_of in judged else {"equal": None, "reason": failures[key_of]}
+        proof = keep_proof(key, judged[name]) if name in judged else {"equal": None, "reason": failures[name]}
+        if of_cell.impl == impl or proof["equal"]:
+            found[key] = proof
     return found
 
 

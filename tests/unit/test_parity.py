@@ -1,0 +1,104 @@
+"""Differences, tolerances and verdicts: each check is shown to fail where it must."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import parity
+from bench.parity import Trace
+from bench.spec import Param
+
+PARAMS: Mapping[str, Param] = {"w": Param(shape=(2,), init="zeros"), "b": Param(shape=(1,), init="zeros")}
+
+
+def trace(loss: float = 1.0, w: float = 1.0, m: float = 1.0, b: float = 0.0) -> Trace:
+    state: dict[str, Any] = {
+        "w": np.array([w, 2.0]), "b": np.array([b]), "m/w": np.array([m, 0.1]), "m/b": np.array([1e-6]),
+    }  # fmt: skip
+    return Trace(losses={"loss": [2.0, loss]}, state=state)
+
+
+def compare(a: Trace, b: Trace) -> parity.Difference:
+    return parity.compare(a, b, PARAMS, lr=1e-3)
+
+
+def test_equal_traces_do_not_differ() -> None:
+    assert compare(trace(), trace()).largest == 0.0
+
+
+def test_scales_of_the_differences() -> None:
+    assert compare(trace(), trace(loss=1.5)).loss == pytest.approx(0.5)
+    assert compare(trace(), trace(w=1.5)).param == pytest.approx(0.5 / 2.0)  # the largest of the tensor
+    assert compare(trace(), trace(b=1e-6)).param == pytest.approx(1e-6 / 2e-3)  # lr · steps
+    assert compare(trace(), trace(m=1.5)).slot == pytest.approx(0.5)  # the largest of the slot
+
+
+@pytest.mark.parametrize("wrong", [{"loss": 1 + 2e-9}, {"w": 1 + 4e-9}, {"m": 1 + 2e-9}, {"b": 1e-11}])
+def test_small_differences_are_caught(wrong: dict[str, float]) -> None:
+    assert not compare(trace(), trace(**wrong)).within_fp64
+
+
+@pytest.mark.parametrize("wrong", ["loss", "w", "m"])
+def test_nan_is_a_difference(wrong: str) -> None:
+    assert compare(trace(), trace(**{wrong: float("nan")})).largest == float("inf")
+    assert compare(trace(**{wrong: float("nan")}), trace()).largest == float("inf")
+
+
+def test_a_loss_of_every_step_counts() -> None:
+    early = Trace(losses={"loss": [2.1, 1.0]}, state=trace().state)
+    assert compare(trace(), early).loss == pytest.approx(0.05)
+    assert compare(trace(), early).worst == "loss at step 0"
+
+
+def test_different_names_or_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="not the same state"):
+        compare(trace(), Trace(losses=trace().losses, state={}))
+    with pytest.raises(ValueError, match="not the same losses"):
+        compare(trace(), Trace(losses={"other": [1.0, 1.0]}, state=trace().state))
+    with pytest.raises(ValueError, match="shape"):
+        compare(trace(), Trace(losses=trace().losses, state={**trace().state, "w": np.ones(3)}))
+
+
+def judge(**traces: Trace) -> dict[str, bool]:
+    judged = parity.judge({(name, "v"): one for name, one in traces.items()}, PARAMS, 1e-3)
+    return {impl: found.equal for (impl, _), found in judged.items()}
+
+
+def test_judge_lays_a_mistake_to_its_framework() -> None:
+    assert judge(torch=trace(), tf=trace(), jax=trace()) == {"torch": True, "tf": True, "jax": True}
+    assert judge(torch=trace(), tf=trace(w=1.1), jax=trace()) == {"torch": True, "tf": False, "jax": True}
+
+
+def test_two_that_differ_are_both_unproven_and_one_alone_too() -> None:
+    assert judge(torch=trace(), tf=trace(w=1.1)) == {"torch": False, "tf": False}
+    assert judge(torch=trace()) == {"torch": False}
+
+
+def test_two_camps_are_not_both_right_of_four() -> None:
+    camps = judge(a=trace(), b=trace(), c=trace(w=1.1), d=trace(w=1.1))
+    assert not any(camps.values())
+
+
+def test_agreeing_with_oneself_is_no_proof() -> None:
+    traces = {("torch", "eager"): trace(), ("torch", "compile"): trace()}
+    assert not any(found.equal for found in parity.judge(traces, PARAMS, 1e-3).values())
+
+
+def test_tolerances() -> None:
+    assert parity.tolerance("fp64", "tiny", 3) == 1e-9
+    assert {parity.tolerance("fp32", "tiny", step) for step in range(5)} == {1e-6}
+    assert parity.tolerance("fp32", "small", 0) == 5e-5
+    assert parity.tolerance("fp32", "tiny", 19) == pytest.approx(2e-4)
+    assert parity.tolerance("fp32", "small", 19) == pytest.approx(2e-4)
+    steps = [parity.tolerance("fp32", "tiny", step) for step in range(20)]
+    assert steps == sorted(steps)
+
+
+def test_trajectory_fault_names_step_and_difference() -> None:
+    reference = {"loss": [1.0, 1.0, 1.0]}
+    share, fault = parity.trajectory_fault({"loss": [1.0, 1.0, 1.0 + 1e-5, 99.0]}, reference, "fp32", "tiny")
+    assert share == pytest.approx(1e-5) and fault == "loss at step 2 is 1.0e-05 off, 1e-06 allowed"
+    assert parity.trajectory_fault({"loss": [1.0, 1.0, 1.0 + 1e-5]}, reference, "fp32", "small")[1] is None
+    assert parity.trajectory_fault({"loss": [1.0, float("nan"), 1.0]}, reference, "fp32", "tiny")[1] is not None
