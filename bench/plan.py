@@ -53,6 +53,8 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
     platform = "cpu" if choice.platform == "auto" else one(choice.platform, PLATFORMS, "platform")
     size = one(choice.size or DEFAULT_SIZE[platform], workloads.SIZES, "size")
     precisions = names(choice.precision or DEFAULT_PRECISIONS[platform], PRECISIONS, "precision")
+    if choice.seed < 0:
+        raise WrongInput(f"--seed {choice.seed}: give a whole number from 0")
     if choice.devices != 1:
         raise WrongInput(f"--devices {choice.devices}: this version runs on one device; give --devices 1")
     return [
@@ -123,6 +125,8 @@ def estimate_s(cells: Iterable[Cell], repeats: int, min_time_s: float, threads: 
 def names(asked: Sequence[str], known: Iterable[str], what: str) -> list[str]:
     """The names asked for, `all` resolved, without repetition, each checked."""
     known = list(known)
+    if not asked:
+        raise WrongInput(f"no {what} given; valid: {', '.join(known)}")
     if "all" in asked:
         return known
     return list(dict.fromkeys(one(name, known, what) for name in asked))

@@ -33,10 +33,11 @@ class TraceFailed(Exception):
 
 @dataclass(kw_only=True)
 class Evidence:
-    """What verdicts rest on, filled by `gather`: for each key a proof or why there is none; references."""
+    """What verdicts rest on, filled by `gather`."""
 
-    proofs: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    references: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    proofs: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])  # by key; or why there is none
+    references: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])  # by cell id
+    traced: dict[Cell, Losses] = field(default_factory=dict[Cell, Losses])  # in this run: a proof's start is a reference
 
 
 def cache(kind: str) -> Path:
@@ -66,6 +67,7 @@ def proof_key(manifest: Manifest, cell: Cell) -> str:
     workload = workloads.get(cell.workload, cell.size)
     return digest(
         {
+            "impl": manifest.name,
             "source": source_hash(manifest, cell.workload),
             "data": data.data_hash(cell.workload),
             "software": software(manifest),
@@ -136,15 +138,21 @@ def gather(
     """
     installed = {name: manifest for name, manifest in manifests.items() if manifest.installed}
     evidence = Evidence()
+
+    def run_kept(cell: Cell, steps: int) -> Trace:
+        trace = run(cell, steps)
+        evidence.traced[cell] = trace.losses
+        return trace
+
     for cell in cells:
         if cell.impl in installed and manifests[cell.impl].has(cell.workload):
             key = proof_key(manifests[cell.impl], cell)
             if key not in evidence.proofs:
                 evidence.proofs[key] = load("proofs", key) or {}
                 if not evidence.proofs[key]:
-                    made = make_proofs(proof_cell(cell), cell.impl, installed, run, report)
+                    made = make_proofs(proof_cell(cell), cell.impl, installed, run_kept, report)
                     evidence.proofs |= made
-            evidence.references[cell.id] = find_reference(cell, installed, run, report)
+            evidence.references[cell.id] = find_reference(cell, installed, evidence.traced, run_kept, report)
     return evidence
 
 
@@ -199,7 +207,11 @@ def keep_proof(key: str, judged: parity.Judgement) -> dict[str, Any]:
 
 
 def find_reference(
-    cell: Cell, installed: Mapping[str, Manifest], run: Callable[[Cell, int], Trace], report: Report
+    cell: Cell,
+    installed: Mapping[str, Manifest],
+    traced: Mapping[Cell, Losses],
+    run: Callable[[Cell, int], Trace],
+    report: Report,
 ) -> dict[str, Any]:
     """Float64 losses of a cell's first steps by another framework; by its own only if it is alone."""
     others = [name for name in dict.fromkeys((*PARTNERS, *installed)) if name in installed and name != cell.impl]
@@ -213,9 +225,11 @@ def find_reference(
             continue
         variant = manifest.default_variant[cell.platform]
         partner = replace(cell, impl=name, variant=variant, precision="fp64", input="device", arm=None)
-        report(f"reference {partner.label}")
         try:
-            losses = run(partner, parity.CHECKED_STEPS).losses
+            if partner not in traced:
+                report(f"reference {partner.label}")
+                run(partner, parity.CHECKED_STEPS)
+            losses = {loss: values[: parity.CHECKED_STEPS] for loss, values in traced[partner].items()}
         except TraceFailed as error:
             reason = str(error)
             continue

@@ -35,7 +35,7 @@ def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -
     cells = plan.plan_cells(choice, manifests)
     folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells))
     records: list[Record] = []
-    with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(folder) as progress:
+    with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
         session = Session(launcher=launcher, folder=folder, settings=settings, manifests=manifests)
         evidence = proofs.gather(cells, manifests, session.trace, progress.note)
         jobs = list(plan_jobs(cells, settings, choice.seed, manifests))

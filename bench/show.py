@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -48,14 +47,14 @@ class Progress:
     Goes to standard error. The live line is redrawn once a second at most, since the machine is being measured.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, title: str) -> None:
+        self.title = title
         self.total = self.finished = 0
         self.begin = time.monotonic()
         self.status = errors.status("", refresh_per_second=1) if errors.is_terminal else None
 
     def __enter__(self) -> "Progress":
-        note(f"run {self.folder}")
+        note(self.title)
         if self.status:
             self.status.start()
         return self

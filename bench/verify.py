@@ -38,7 +38,7 @@ def verify(choice: Choice, steps: int | None, timeout_s: float, manifests: Mappi
     """Run and compare what was chosen; a row for each cell whose framework is installed."""
     cells = plan_cells(choice, manifests)
     rows: list[Row] = []
-    with Launcher(manifests, cold=False) as launcher, show.Progress("verify") as progress:
+    with Launcher(manifests, cold=False) as launcher, show.Progress(f"{len(cells)} cells to verify") as progress:
 
         def run(cell: Cell, count: int) -> Trace:
             progress.note(f"tracing {cell.label}, {count} steps")

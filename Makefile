@@ -1,0 +1,46 @@
+# make setup   .venv with every framework, pinned by constraints.txt
+# make bench   measure the three workloads in the three frameworks, and write a report (under five minutes)
+# make test    formatter, linter, type checker and all tests (under ten minutes)
+# make ci      what continuous integration runs
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup bench test check unit browser ci figures clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch  # first: some machines hold a smaller build of it
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,tf,jax,report,dev]'
+	touch $@
+
+bench: setup
+	$(BIN)/python -m bench run --impl all --workload all --size tiny --precision fp32 --devices 1
+
+test: setup check browser
+	$(BIN)/python -m pytest
+
+unit: setup
+	$(BIN)/python -m pytest tests/unit tests/contract
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+# The report is tested in a real browser.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { echo "no chromium: install it, for example with 'apt-get install chromium'" >&2; exit 1; }
+
+ci: test
+
+# The figures in docs/performance.md.
+figures: setup
+	$(BIN)/python benchmarks/all.py
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

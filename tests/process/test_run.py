@@ -1,0 +1,156 @@
+"""`bench run` and `bench verify` whole, on two copies of the fake framework that agree, or do not."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bench import record, run, store, verify
+from bench.manifests import Manifest, read
+from bench.plan import Choice
+from bench.run import Settings
+from bench.spec import WrongInput
+
+FAKES: dict[str, Manifest] = {name: read(name, "tests.fake") for name in ("a", "b")}
+AUTOENCODER = Choice(workload=("autoencoder",))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SAMESTEP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def measure(
+    folder: Path, choice: Choice = AUTOENCODER, manifests: Mapping[str, Manifest] = FAKES, repeats: int = 1
+) -> tuple[int, list[record.Record]]:
+    settings = Settings(repeats=repeats, min_time_s=0.01, out=folder, report=False)
+    code = run.run(choice, settings, manifests)
+    return code, store.load(folder).records
+
+
+def test_every_cell_of_every_round_is_recorded(tmp_path: Path) -> None:
+    code, records = measure(tmp_path / "run", repeats=3)
+    assert code == 0
+    assert sorted((found["cell"]["impl"], found["repeat"]) for found in records) == [
+        (impl, repeat) for impl in "ab" for repeat in range(3)
+    ]
+    for found in records:
+        assert found["status"] == "ok"
+        assert found["parity"]["verdict"] == "proven"
+        assert found["spec_hash"] == records[0]["spec_hash"]
+        assert tuple(found) == record.FIELDS
+    meta = store.load(tmp_path / "run").meta
+    assert meta["plan"] == [record["cell_id"] for record in sorted(records[:2], key=lambda r: r["cell"]["impl"])]
+
+
+def test_reference_is_another_framework(tmp_path: Path) -> None:
+    _, records = measure(tmp_path / "run")
+    for found in records:
+        other = {"a": "b", "b": "a"}[found["cell"]["impl"]]
+        assert found["parity"]["reference"].startswith(f"{other} ")
+        assert found["parity"]["max_rel_loss_diff"] < 1e-6
+
+
+def test_one_framework_alone_is_consistent(tmp_path: Path) -> None:
+    code, records = measure(tmp_path / "run", manifests={"a": FAKES["a"]})
+    assert code == 0
+    assert records[0]["parity"]["verdict"] == "consistent"
+    assert "no other framework" in records[0]["parity"]["reason"]
+
+
+def test_a_wrong_step_diverges_and_fails_the_run(tmp_path: Path) -> None:
+    choice = Choice(impl=("a",), variant=("wrong",), workload=("autoencoder",))
+    code, records = measure(tmp_path / "run", choice)
+    assert code == 1
+    assert records[0]["parity"]["verdict"] == "diverged"
+    assert "reconstruction at step 0" in records[0]["parity"]["reason"]
+
+
+def test_proofs_are_kept_and_used(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measure(tmp_path / "one")
+    assert "proving" in capsys.readouterr().err
+    assert len(list((cache / "proofs").glob("*.json"))) == 2
+    _, records = measure(tmp_path / "two")
+    assert "proving" not in capsys.readouterr().err
+    assert {found["parity"]["verdict"] for found in records} == {"proven"}
+    assert (cache / "proofs" / f"{records[0]['parity']['proof']}.json").exists()
+
+
+def test_a_crash_is_one_record_and_the_rest_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_FAULT", "raise-step")
+    code, records = measure(tmp_path / "run")
+    assert code == 1 and len(records) == 2
+    for found in records:
+        assert found["status"] == "crashed" and found["parity"]["verdict"] == "unchecked"
+        assert "the fault that was asked for" in found["reason"] and found["log_tail"]
+        assert found["windows"] is None and found["absent"]["windows"] == "the cell is crashed"
+
+
+def test_what_is_not_installed_is_unsupported(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    gone = replace(FAKES["b"], name="b", module="no_such_framework")
+    code, records = measure(tmp_path / "run", manifests={"a": FAKES["a"], "b": gone}, repeats=2)
+    assert code == 0
+    assert [found["status"] for found in records] == ["unsupported", "ok", "ok"]
+    assert "no_such_framework is not installed" in records[0]["reason"]
+
+
+def test_missing_workload_is_unsupported(tmp_path: Path) -> None:
+    code, records = measure(tmp_path / "run", Choice(workload=("lm",)))
+    assert code == 0
+    assert {found["status"] for found in records} == {"unsupported"}
+
+
+def test_json_prints_the_records_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, json=True)
+    run.run(AUTOENCODER, settings, FAKES)
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert printed == store.load(tmp_path / "run").records
+
+
+def test_dry_run_starts_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run.dry_run(AUTOENCODER, Settings(out=tmp_path / "run"), FAKES)
+    captured = capsys.readouterr()
+    assert captured.out.count("autoencoder/tiny") == 2 and "about" in captured.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_existing_folder_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    measure(tmp_path / "run")
+    before = (tmp_path / "run" / store.RECORDS_FILE).read_bytes()
+    with pytest.raises(WrongInput, match="holds a run already"):
+        measure(tmp_path / "run")
+    assert (tmp_path / "run" / store.RECORDS_FILE).read_bytes() == before
+
+
+def rows(choice: Choice) -> list[tuple[str, str, str, bool]]:
+    found = verify.verify(choice, 3, 30.0, FAKES)
+    return [(row.cell.impl, row.cell.size, row.cell.precision, row.equal) for row in found]
+
+
+def test_verify_compares_each_with_the_others() -> None:
+    expected = [(i, s, p, True) for s in ("tiny", "small") for p in ("fp64", "fp32") for i in "ab"]
+    assert rows(AUTOENCODER) == expected
+
+
+def test_verify_fails_on_a_wrong_step() -> None:
+    choice = Choice(variant=("plain", "wrong"), workload=("autoencoder",), size="tiny")
+    found = verify.verify(choice, 3, 30.0, FAKES)
+    assert not all(row.equal for row in found)
+    wrong = verify.verify(Choice(impl=("a",), variant=("wrong",), workload=("autoencoder",)), 3, 30.0, FAKES)
+    assert not any(row.equal for row in wrong if row.cell.precision == "fp64")
+
+
+def test_verify_reports_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_FAULT", "raise-step")
+    found = verify.verify(AUTOENCODER, 3, 30.0, FAKES)
+    assert found and not any(row.equal for row in found)
+    assert all("the fault that was asked for" in (row.reason or "") for row in found if row.cell.precision == "fp64")
+
+
+def test_verify_keeps_proofs(cache: Path) -> None:
+    verify.verify(Choice(workload=("autoencoder",), size="tiny"), 20, 30.0, FAKES)
+    assert len(list((cache / "proofs").glob("*.json"))) == 2

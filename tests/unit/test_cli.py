@@ -1,0 +1,113 @@
+"""The command line: wrong input is one line and exit 2, and nothing is started or written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import cli
+
+WRONG = [
+    (["run", "--impl", "torhc"], "unknown impl 'torhc': did you mean torch? valid: torch, tf, jax"),
+    (["run", "--workload", "gna"], "unknown workload 'gna': did you mean gan? valid: gan, autoencoder, lm"),
+    (["run", "--size", "smal"], "unknown size 'smal': did you mean small? valid: tiny, small"),
+    (["run", "--variant", "egaer"], "unknown variant 'egaer': did you mean eager? valid: eager, graph, jit"),
+    (["run", "--precision", "fp31"], "unknown precision 'fp31': did you mean fp32? valid: fp64, fp32"),
+    (["run", "--optimizer", "adamx"], "unknown optimizer 'adamx': did you mean adam? valid: adam, adamw"),
+    (["run", "--kernels", "plane"], "unknown kernels 'plane': did you mean plain? valid: plain"),
+    (["run", "--platform", "gpu"], "unknown platform 'gpu': valid: cpu"),
+    (["run", "--input", "disk"], "unknown input 'disk': valid: device, host"),
+    (["run", "--repeats", "0"], "--repeats 0: give a number above zero"),
+    (["run", "--min-time", "-1"], "--min-time -1.0: give a number above zero"),
+    (["run", "--min-time", "nan"], "--min-time nan: give a number above zero"),
+    (["run", "--timeout", "0"], "--timeout 0.0: give a number above zero"),
+    (["run", "--timeout", "inf"], "--timeout inf: give a number above zero"),
+    (["run", "--devices", "0"], "--devices 0: this version runs on one device; give --devices 1"),
+    (["run", "--devices", "8"], "--devices 8: this version runs on one device; give --devices 1"),
+    (["run", "--batch", "0"], "a batch of 0 holds no sample; give --batch a positive number"),
+    (["run", "--batch", "1", "--workload", "gan"], "gan cannot take a batch of 1 in 1 norm group(s)"),
+    (["run", "--repeats", "many"], "Invalid value for '--repeats'"),
+    (["run", "--seed", "-1"], "--seed -1: give a whole number from 0"),
+    (["run", "--impl", ""], "no impl given; valid: torch, tf, jax"),
+    (["run", "--iterations", "5"], "No such option: --iterations"),
+    (["runs"], "No such command 'runs'"),
+    (["verify", "--steps", "0"], "--steps 0: give a positive number"),
+    (["verify", "--impl", "jacks"], "unknown impl 'jacks'"),
+    (["report", "nowhere"], "nowhere is no run"),
+    (["export", "nowhere"], "nowhere is no run"),
+]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAMESTEP_CACHE", str(tmp_path / "cache"))
+
+
+def bench(*arguments: str) -> int:
+    return cli.guard(lambda: cli.app(list(arguments), standalone_mode=False))
+
+
+@pytest.mark.parametrize(("arguments", "line"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
+def test_wrong_input(
+    arguments: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"bench: {line}")
+    assert captured.err.count("\n") == 1 and not captured.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_is_no_run_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("precious")
+    assert bench("run", "--out", "mine") == 2
+    assert "mine exists and is no run; name a new folder with --out" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
+
+
+def test_run_of_a_newer_version_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text('{"schema": 99}')
+    for command in ("report", "export"):
+        assert bench(command, "run") == 2
+        assert "schema 99" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+
+
+def test_interrupt_is_130(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    assert cli.guard(interrupted) == 130
+    assert "what was measured is kept" in capsys.readouterr().err
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("list") == 0
+    printed = capsys.readouterr().out
+    for word in ("gan", "autoencoder", "lm", "torch", "tf", "jax", "2,518,337", "cpu"):
+        assert word in printed
+
+
+@pytest.mark.parametrize("command", ["", "run", "verify", "report", "export", "list"])
+def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench(*command.split(), "--help") == 0
+    assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+def test_importing_the_command_line_is_cheap() -> None:
+    """Neither --help nor the runner may import a framework, pandas or plotly; --help not even numpy."""
+    heavy = "{'torch', 'tensorflow', 'jax', 'pandas', 'plotly', 'scipy'}"
+    code = f"import sys, bench.cli; print(sorted(({heavy} | {{'numpy', 'psutil'}}) & set(sys.modules)))"
+    assert python(code) == "[]"
+    code = f"import sys, bench.run, bench.verify; print(sorted({heavy} & set(sys.modules)))"
+    assert python(code) == "[]"
+
+
+def python(code: str) -> str:
+    root = Path(cli.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
