@@ -158,7 +158,8 @@ def chosen(**given: Any) -> Any:
     from bench.plan import Choice
 
     lists = {"impl", "workload", "variant", "precision"}
-    return Choice(**{name: split(value) if name in lists else value for name, value in given.items()})
+    given |= {name: split(given[name]) for name in lists & given.keys()}
+    return Choice(**given)
 
 
 def split(text: str | None) -> tuple[str, ...]:

@@ -102,7 +102,8 @@ class Launcher:
     def __exit__(self, *_: object) -> None:
         for template in self.templates.values():
             template.close()
-        os.close(self.lifeline_read), os.close(self.lifeline_write)
+        os.close(self.lifeline_read)
+        os.close(self.lifeline_write)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def run(self, request: Request, timeout_s: float, log: Path) -> Outcome:

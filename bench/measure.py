@@ -8,7 +8,7 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,9 +63,7 @@ def steady_state(training: Training, request: Request, clock: Clock = time.perf_
     }
 
 
-def measure_windows(
-    training: Training, request: Request, clock: Clock
-) -> tuple[list[tuple[int, float]], list[float]]:
+def measure_windows(training: Training, request: Request, clock: Clock) -> tuple[list[tuple[int, float]], list[float]]:
     """Time windows until there are enough of them, and enough seconds in all.
 
     A window that comes out too short for its own clock and sync starts the list anew with longer ones, so that
@@ -123,7 +121,7 @@ def sync_fault(windows_s: list[float], rewaits_s: list[float]) -> str | None:
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
+def no_collection() -> Generator[None]:
     """Keep Python's garbage collector out of the timed part; what is left over is collected before it."""
     gc.collect()
     gc.disable()

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from bench.record import Record
 
@@ -46,18 +46,22 @@ def _latency(share: float) -> Callable[[Record], float | None]:
     return quantile
 
 
+def _part(record: Record, field: str, part: str) -> Any:
+    """A part of a field, None where the field is null or has no such part."""
+    return record[field].get(part) if record[field] else None
+
+
 def _phase(name: str) -> Callable[[Record], float | None]:
-    return lambda record: (record["phases_s"] or {}).get(name)
+    return lambda record: _part(record, "phases_s", name)
 
 
 def _host_memory(record: Record) -> float | None:
-    memory = record["memory_bytes"] or {}
-    peak, baseline = memory.get("host_peak"), memory.get("host_baseline")
+    peak, baseline = (_part(record, "memory_bytes", part) for part in ("host_peak", "host_baseline"))
     return None if peak is None or baseline is None else peak - baseline
 
 
 def _device_memory(record: Record) -> float | None:
-    peaks = (record["memory_bytes"] or {}).get("device_peak")
+    peaks = _part(record, "memory_bytes", "device_peak")
     return max(peaks) if peaks else None
 
 

@@ -107,7 +107,9 @@ def compare(a: Trace, b: Trace, params: Mapping[str, Param], lr: float) -> Diffe
 
 
 def _slot_scale(state: Mapping[str, NDArray[Any]], kind: str) -> float:
-    return max((float(np.abs(value).max()) for name, value in state.items() if name.startswith(f"{kind}/")), default=0.0)
+    return max(
+        (float(np.abs(value).max()) for name, value in state.items() if name.startswith(f"{kind}/")), default=0.0
+    )
 
 
 def _share(a: NDArray[Any], b: NDArray[Any], scale: float, name: str) -> float:
@@ -130,7 +132,9 @@ class Judgement:
     reason: str | None = None
 
 
-def judge(traces: Mapping[tuple[str, str], Trace], params: Mapping[str, Param], lr: float) -> dict[tuple[str, str], Judgement]:
+def judge(
+    traces: Mapping[tuple[str, str], Trace], params: Mapping[str, Param], lr: float
+) -> dict[tuple[str, str], Judgement]:
     """Which float64 traces, by (impl, variant), compute the same function.
 
     A trace is equal if it agrees with at least one trace of another framework and with at least half of them all,

@@ -37,7 +37,9 @@ class Evidence:
 
     proofs: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])  # by key; or why there is none
     references: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])  # by cell id
-    traced: dict[Cell, Losses] = field(default_factory=dict[Cell, Losses])  # in this run: a proof's start is a reference
+    traced: dict[Cell, Losses] = field(
+        default_factory=dict[Cell, Losses]
+    )  # in this run: a proof's start is a reference
 
 
 def cache(kind: str) -> Path:
@@ -117,9 +119,7 @@ def run_trace(launcher: Launcher, cell: Cell, steps: int, request: Request, time
     import numpy as np
 
     folder = launcher.scratch / f"trace-{cell.id}-{steps}"
-    outcome = launcher.run(
-        replace(request, cell=cell, task="trace", folder=str(folder), steps=steps), timeout_s, log
-    )
+    outcome = launcher.run(replace(request, cell=cell, task="trace", folder=str(folder), steps=steps), timeout_s, log)
     if not outcome.ok:
         raise TraceFailed(f"{cell.label}: {outcome.fields['status']}: {outcome.fields['reason']}")
     with np.load(folder / "state.npz", allow_pickle=False) as arrays:
@@ -133,8 +133,7 @@ def gather(
 ) -> Evidence:
     """Find, or make, a proof and a reference for every cell whose framework is installed.
 
-    Args:
-        run: makes the trace of a cell over a number of steps, or raises TraceFailed.
+    `run` makes the trace of a cell over a number of steps, or raises TraceFailed; `report` is told what is made.
     """
     installed = {name: manifest for name, manifest in manifests.items() if manifest.installed}
     evidence = Evidence()

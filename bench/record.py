@@ -63,7 +63,8 @@ def _nulls(record: Record) -> list[str]:
     for name in PARTS:
         if record[name] is not None:
             nulls += [f"{name}.{part}" for part, value in record[name].items() if value is None]
-    for window in (record["windows"] or [])[:1]:
+    windows: list[dict[str, Any]] = record["windows"] or []
+    for window in windows[:1]:
         nulls += [f"windows.{part}" for part, value in window.items() if value is None]
     return [name for name in nulls if name != "parity.reason"]
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,7 @@ def passed(found: Record) -> bool:
     return found["status"] in record.HARMLESS and found["parity"]["verdict"] != "diverged"
 
 
-def plan_jobs(
-    cells: Sequence[Cell], settings: Settings, seed: int, manifests: Mapping[str, Manifest]
-) -> Iterator[Job]:
+def plan_jobs(cells: Sequence[Cell], settings: Settings, seed: int, manifests: Mapping[str, Manifest]) -> Iterator[Job]:
     """Rounds over the cells that can run here, after one job for each that cannot."""
     able = [cell for cell in cells if absence(cell, manifests) is None]
     yield from (Job(cell=cell, repeat=0) for cell in cells if cell not in able)
@@ -122,8 +120,8 @@ class Session:
         cell, manifest = job.cell, self.manifests[job.cell.impl]
         workload = workloads.get(cell.workload, cell.size, cell.global_batch)
         data_hash = data.data_hash(cell.workload)
-        known = {
-            "cell": vars(cell) | {},
+        known: dict[str, Any] = {
+            "cell": asdict(cell),
             "cell_id": cell.id,
             "spec_hash": spec_hash(workload, cell.optimizer, data_hash),
             "source_hash": proofs.source_hash(manifest, cell.workload),
@@ -186,7 +184,9 @@ def new_folder() -> Path:
 def write_report(folder: Path) -> None:
     """Have another process write `report.html`, so that this one never holds pandas and plotly."""
     target = folder / "report.html"
-    done = subprocess.run([sys.executable, "-m", "bench", "report", str(folder), "-o", str(target)], stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "report", str(folder), "-o", str(target)], stderr=subprocess.PIPE, text=True
+    )
     if done.returncode:
         show.note(f"no report: {done.stderr.strip()}")
 

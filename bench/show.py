@@ -106,7 +106,9 @@ def results(records: Sequence[Record], *, as_json: bool) -> None:
 
 def summary(records: Sequence[Record]) -> Table:
     """One row a cell: throughput and step time with their intervals, memory, verdict or status."""
-    table = Table("workload", "impl", "variant", "precision", "throughput", "±", "step", "memory", "parity", box=box.SIMPLE)
+    table = Table(
+        "workload", "impl", "variant", "precision", "throughput", "±", "step", "memory", "parity", box=box.SIMPLE
+    )
     for group in by_cell(records):
         cell, ok = group[0]["cell"], [found for found in group if found["status"] == "ok"]
         name = [f"{cell['workload']}/{cell['size']}", cell["impl"], cell["variant"], cell["precision"]]
@@ -121,7 +123,12 @@ def summary(records: Sequence[Record]) -> Table:
         width = "" if rate.half_width is None else f"{100 * rate.half_width:.1f} %"
         verdict = worst_verdict(ok)
         failed = f", {len(group) - len(ok)} of {len(group)} failed" if len(ok) < len(group) else ""
-        shown = [scaled(rate.mean, f"{ok[0]['item']}/s"), width, scaled(step.mean, "s"), scaled(memory.mean, "B") if memory else ""]
+        shown = [
+            scaled(rate.mean, f"{ok[0]['item']}/s"),
+            width,
+            scaled(step.mean, "s"),
+            scaled(memory.mean, "B") if memory else "",
+        ]
         table.add_row(*name, *shown, verdict + failed)
     return table
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -196,8 +196,9 @@ class Request:
 
     @classmethod
     def from_json(cls, text: str) -> "Request":
-        plain = json.loads(text)
-        return cls(**{**plain, "cell": Cell(**plain["cell"]), "cpus": tuple(plain["cpus"])})
+        plain: dict[str, Any] = json.loads(text)
+        plain |= {"cell": Cell(**plain["cell"]), "cpus": tuple(plain["cpus"])}
+        return cls(**plain)
 
 
 def digest(plain: object) -> str:
@@ -237,7 +238,7 @@ def random_normal(count: int, *key: int | str) -> "NDArray[np.float64]":
     half = (count + 1) // 2
     u = random_uniform(2 * half, *key)
     radius, angle = np.sqrt(-2.0 * np.log1p(-u[:half])), 2.0 * np.pi * u[half:]
-    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], dtype=np.float64)[:count]
 
 
 def init_params(workload: Workload, seed: int) -> "dict[str, NDArray[np.float64]]":
@@ -260,7 +261,7 @@ def init_params(workload: Workload, seed: int) -> "dict[str, NDArray[np.float64]
     return {name: draw(name, param) for name, param in workload.param_specs().items()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _half_width(fan_in: int, fan_out: int) -> float:
     return (6.0 / (fan_in + fan_out)) ** 0.5
 
@@ -270,7 +271,9 @@ def glorot(shape: tuple[int, ...]) -> Param:
     receptive = 1
     for side in shape[:-2]:
         receptive *= side
-    return Param(shape=shape, init="uniform", scale=_half_width(receptive * shape[-2], receptive * shape[-1]), decay=True)
+    return Param(
+        shape=shape, init="uniform", scale=_half_width(receptive * shape[-2], receptive * shape[-1]), decay=True
+    )
 
 
 def zeros(*shape: int) -> Param:

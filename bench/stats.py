@@ -34,7 +34,8 @@ def geometric_mean(values: Sequence[float], confidence: float = 0.95) -> Estimat
     count, mean = len(logs), math.fsum(logs) / len(logs)
     if count < MIN_REPEATS:
         return Estimate(mean=math.exp(mean), low=None, high=None, count=count)
-    from scipy.special import stdtrit  # late: it is larger than all that the runner holds otherwise
+    # late: it is larger than all that the runner holds otherwise; it has no stubs
+    from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
     deviation = math.sqrt(math.fsum((log - mean) ** 2 for log in logs) / (count - 1))
     half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(count)

@@ -51,14 +51,16 @@ def become_cell(order: dict[str, str], package: str, import_s: float) -> None:
         os.setsid()
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0), os.dup2(log, 1), os.dup2(log, 2)
+        for source, target in ((nothing, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
         worker.follow_runner()
         worker.run_cell(Path(order["request"]), package, "fork", import_s)
         code = 0
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush(), sys.stderr.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)  # what the template registered to run at exit is the template's
 
 

@@ -65,9 +65,7 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
     cells: list[Cell] = []
     for workload in chosen:
         for size in (choice.size,) if choice.size else DEFAULT_SIZES[workload]:
-            cells += plan.plan_cells(
-                replace(choice, workload=(workload,), size=size, precision=precisions), manifests
-            )
+            cells += plan.plan_cells(replace(choice, workload=(workload,), size=size, precision=precisions), manifests)
     return [cell for cell in cells if manifests[cell.impl].installed and manifests[cell.impl].has(cell.workload)]
 
 
@@ -118,13 +116,24 @@ def judge_doubles(
             proofs.keep_proof(proofs.proof_key(manifests[cell.impl], cell), said)
         against = ", ".join(said.against)
         rows.append(
-            Row(cell=cell, steps=steps, equal=said.equal, against=against, difference=said.difference, reason=said.reason)
+            Row(
+                cell=cell,
+                steps=steps,
+                equal=said.equal,
+                against=against,
+                difference=said.difference,
+                reason=said.reason,
+            )
         )
     return rows
 
 
 def judge_single(
-    cell: Cell, trace: Trace | None, references: Mapping[tuple[str, str], Trace], failures: Mapping[str, str], steps: int
+    cell: Cell,
+    trace: Trace | None,
+    references: Mapping[tuple[str, str], Trace],
+    failures: Mapping[str, str],
+    steps: int,
 ) -> Row:
     """A lower precision's row: its losses against float64 of another framework, its own if there is no other."""
     if trace is None:

@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,7 @@ class Found:
     phase: str = "import"
 
     @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
+    def timed(self, phase: str) -> Generator[None]:
         """Name the phase, and time it where it is one of the record's."""
         self.phase, start = phase, time.perf_counter()
         yield
@@ -213,10 +213,8 @@ def cast(arrays: dict[str, Any], precision: str) -> dict[str, Any]:
 
 def reset_peak_rss() -> int | None:
     """Bytes of this process that are in memory now; its recorded peak starts anew from there where allowed."""
-    try:
+    with suppress(OSError):  # where it is not allowed the peak of the import counts too: no less than the truth
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # then the peak of the import counts too: no less than the truth
     return rss("VmRSS")
 
 

@@ -24,11 +24,10 @@ L = 1/B · Σ (y − x)². One update.
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bench import data
-from bench.spec import Conv, Optimizer, Param, glorot, random_uniform, zeros
+from bench.spec import Conv, Optimizer, Param, glorot, zeros
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +112,8 @@ class Autoencoder:
 
     def batch_at(self, step: int, seed: int, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """Float64: image_BHWC in [0, 1]."""
-        digits = data.digits()
-        picks = [
-            int(random_uniform(1, seed, "autoencoder.image", step, sample)[0] * len(digits))
-            for sample in range(start, stop)
-        ]
-        return {"image": digits[np.array(picks)][..., None] / 255.0}
+        picks = data.pick(len(data.digits()), seed, "autoencoder.image", step, range(start, stop))
+        return {"image": data.digits()[picks][..., None] / 255.0}
 
     def check(self, norm_groups: int) -> None:
         """Any batch of at least one image will do."""

@@ -46,7 +46,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import data
-from bench.spec import Conv, Optimizer, Param, WrongInput, glorot, ones, random_normal, random_uniform, zeros
+from bench.spec import Conv, Optimizer, Param, WrongInput, glorot, ones, random_normal, zeros
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,14 +155,13 @@ class Gan:
 
     def batch_at(self, step: int, seed: int, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """Float64: image_BHWC in [−1, 1] and the noise of both updates, z_d_BZ and z_g_BZ."""
-        digits = data.digits()
-        images, z_d, z_g = [], [], []
-        for sample in range(start, stop):
-            pick = int(random_uniform(1, seed, "gan.image", step, sample)[0] * len(digits))
-            images.append(digits[pick][:, :, None] / 127.5 - 1.0)
-            z_d.append(random_normal(self.z, seed, "gan.z_d", step, sample))
-            z_g.append(random_normal(self.z, seed, "gan.z_g", step, sample))
-        return {"image": np.stack(images), "z_d": np.stack(z_d), "z_g": np.stack(z_g)}
+        samples = range(start, stop)
+        picks = data.pick(len(data.digits()), seed, "gan.image", step, samples)
+        return {
+            "image": data.digits()[picks][..., None] / 127.5 - 1.0,
+            "z_d": np.stack([random_normal(self.z, seed, "gan.z_d", step, sample) for sample in samples]),
+            "z_g": np.stack([random_normal(self.z, seed, "gan.z_g", step, sample) for sample in samples]),
+        }
 
     def check(self, norm_groups: int) -> None:
         if self.batch % norm_groups or self.batch // norm_groups < 2:

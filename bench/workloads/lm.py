@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import data
-from bench.spec import Optimizer, Param, ones, random_uniform, zeros
+from bench.spec import Optimizer, Param, ones, zeros
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +92,8 @@ class Lm:
     def batch_at(self, step: int, seed: int, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """Int32: token_BS with S = T + 1; positions 0 … T−1 are inputs, 1 … T what they predict."""
         text = data.text()
-        last = len(text) - self.context - 1
-        rows = []
-        for sample in range(start, stop):
-            at = int(random_uniform(1, seed, "lm.token", step, sample)[0] * (last + 1))
-            rows.append(text[at : at + self.context + 1])
-        return {"token": np.stack(rows).astype(np.int32)}
+        starts = data.pick(len(text) - self.context, seed, "lm.token", step, range(start, stop))
+        return {"token": text[starts[:, None] + np.arange(self.context + 1)].astype(np.int32)}
 
     def check(self, norm_groups: int) -> None:
         """Any batch of at least one sequence will do."""

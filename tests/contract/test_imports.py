@@ -68,7 +68,9 @@ def test_worker_needs_numpy_alone(name: str) -> None:
 
 
 def test_worker_does_not_import_the_runner() -> None:
-    runner = {f"bench.{name}" for name in ("run", "plan", "launch", "proofs", "verify", "store", "cli", "show", "machine")}
+    runner = {
+        f"bench.{name}" for name in ("run", "plan", "launch", "proofs", "verify", "store", "cli", "show", "machine")
+    }
     for name in ("worker", "template", "measure"):
         for module in imported(ROOT / "bench" / f"{name}.py"):
             assert not any(module == one or module.startswith(f"{one}.") for one in runner), (name, module)

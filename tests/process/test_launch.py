@@ -78,9 +78,7 @@ def test_failures_are_words(
     assert run(launcher, tmp_path / "next").ok
 
 
-def test_timeout_ends_what_ignores_sigterm(
-    launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_timeout_ends_what_ignores_sigterm(launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_FAULT", "hang-step")
     outcome = run(launcher, tmp_path / "cell", timeout_s=1.5)
     assert (outcome.fields["status"], outcome.fields["reason"]) == ("timeout", "the cell took longer than 1.5 s")
@@ -112,7 +110,7 @@ def test_import_that_fails_is_a_status(launcher: Launcher, tmp_path: Path, monke
 
 def test_cells_end_when_the_runner_does(tmp_path: Path) -> None:
     """The runner is killed outright while a cell hangs: template and cell end by themselves."""
-    marks = {"FAKE_FAULT": "hang-step", "PYTHONPATH": os.getcwd(), "SAMESTEP_TEST_MARK": str(tmp_path)}
+    marks = {"FAKE_FAULT": "hang-step", "PYTHONPATH": str(Path.cwd()), "SAMESTEP_TEST_MARK": str(tmp_path)}
     code = (
         "from pathlib import Path; from tests.process import test_launch as t; import sys\n"
         "with t.Launcher(t.MANIFESTS, cold=False) as launcher: t.run(launcher, Path(sys.argv[1]) / 'cell', 60.0)"

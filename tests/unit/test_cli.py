@@ -50,9 +50,7 @@ def bench(*arguments: str) -> int:
 
 
 @pytest.mark.parametrize(("arguments", "line"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
-def test_wrong_input(
-    arguments: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_input(arguments: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith(f"bench: {line}")

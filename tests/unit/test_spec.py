@@ -52,7 +52,12 @@ def test_autoencoder_counts_its_parameters() -> None:
 
 @pytest.mark.parametrize(
     ("kernel", "stride", "side", "transposed", "out", "pads"),
-    [(4, 2, 28, False, 14, (1, 1)), (5, 2, 28, False, 14, (1, 2)), (5, 1, 7, True, 7, (2, 2)), (5, 2, 7, True, 14, (1, 2))],
+    [
+        (4, 2, 28, False, 14, (1, 1)),
+        (5, 2, 28, False, 14, (1, 2)),
+        (5, 1, 7, True, 7, (2, 2)),
+        (5, 2, 7, True, 14, (1, 2)),
+    ],
 )
 def test_padding_is_same(
     kernel: int, stride: int, side: int, transposed: bool, out: int, pads: tuple[int, int]
