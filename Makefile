@@ -40,7 +40,9 @@ ci: test
 
 # The figures in docs/performance.md.
 figures: setup
-	$(BIN)/python benchmarks/all.py
+	$(BIN)/python benchmarks/command_line.py
+	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/overhead.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

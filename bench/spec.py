@@ -228,7 +228,7 @@ def random_uniform(count: int, *key: int | str) -> "NDArray[np.float64]":
     """`count` float64 in [0, 1): the upper 53 bits of each word."""
     import numpy as np
 
-    return (random_bits(count, *key) >> np.uint64(11)) * 2.0**-53
+    return (random_bits(count, *key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def random_normal(count: int, *key: int | str) -> "NDArray[np.float64]":
