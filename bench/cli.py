@@ -1,5 +1,6 @@
 """The command line: reads arguments, calls one function a command, turns wrong input into one line and exit 2."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -168,6 +169,7 @@ def split(text: str | None) -> tuple[str, ...]:
 
 def main() -> None:
     """Run the command; wrong input is one line on standard error and exit 2, an interrupt exit 130."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: cells ended, scratch removed
     sys.exit(guard(lambda: app(standalone_mode=False)))
 
 

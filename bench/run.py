@@ -184,11 +184,9 @@ def new_folder() -> Path:
 def write_report(folder: Path) -> None:
     """Have another process write `report.html`, so that this one never holds pandas and plotly."""
     target = folder / "report.html"
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", "report", str(folder), "-o", str(target)], stderr=subprocess.PIPE, text=True
-    )
-    if done.returncode:
-        show.note(f"no report: {done.stderr.strip()}")
+    arguments = ["-m", "bench", "report", str(folder), "-o", str(target)]
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    show.note(f"no report: {done.stderr.strip()}" if done.returncode else f"report {target}")
 
 
 def check_settings(settings: Settings) -> None:
