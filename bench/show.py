@@ -8,19 +8,21 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench import metrics, record, stats
 from bench.plan import Job
 from bench.record import Record
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-output = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+# Markup is off: what is shown comes from logs and package names, and [torch] is no colour.
+errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
 
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
 def note(text: str) -> None:
-    errors.print(text, markup=False)
+    errors.print(text)
 
 
 def scaled(value: float, unit: str) -> str:
@@ -66,7 +68,7 @@ class Progress:
     def note(self, text: str) -> None:
         """Something that is no cell of the run is under way."""
         if self.status:
-            self.status.update(text)
+            self.status.update(Text(text))
         else:
             note(text)
 
@@ -75,7 +77,8 @@ class Progress:
         self.total, self.begin = len(jobs), time.monotonic()
         for job in jobs:
             if self.status:
-                self.status.update(f"[{self.finished + 1}/{self.total}] {job.cell.label} · {self._left()}")
+                text = f"[{self.finished + 1}/{self.total}] {job.cell.label} · {self._left()}"
+                self.status.update(Text(text))
             yield job
 
     def done(self, found: Record) -> None:
