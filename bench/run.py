@@ -135,7 +135,7 @@ class Session:
             "flops_per_step": workload.flops_per_step,
             "steps_skipped": 0,
             "machine": self.fingerprint,
-            "versions": proofs.software(manifest) | {"samestep": __version__},
+            "versions": proofs.software(manifest) | {"samestep": __version__} | outcome.fields.pop("versions", {}),
             "flags": manifest.variables(self.request(cell, job.repeat)),
             "data": {"name": data.SOURCES[cell.workload], "sha256": data_hash},
         }

@@ -13,29 +13,15 @@ from rich.text import Text
 from bench import metrics, record, stats
 from bench.plan import Job
 from bench.record import Record
+from bench.units import scaled
 
 # Markup is off: what is shown comes from logs and package names, and [torch] is no colour.
 errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
 
-PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
-
 
 def note(text: str) -> None:
     errors.print(text)
-
-
-def scaled(value: float, unit: str) -> str:
-    """Three digits with an SI prefix, or a binary one for bytes: 0.00123 s → 1.23 ms."""
-    if unit == "B":
-        for power, name in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-            if abs(value) >= 2**power:
-                return f"{value / 2**power:.3g} {name}"
-        return f"{value:.0f} B"
-    if value == 0:
-        return f"0 {unit}"
-    factor, prefix = next(((f, p) for f, p in PREFIXES if abs(value) >= f), PREFIXES[-1])
-    return f"{value / factor:.3g} {prefix}{unit}"
 
 
 def clock(seconds: float) -> str:

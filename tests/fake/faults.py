@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 
 def fail_in(phase: str) -> None:
@@ -27,5 +28,5 @@ def fail_in(phase: str) -> None:
         case "orphan":  # a grandchild in a session of its own that outlives the cell
             code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(3600)"
             subprocess.Popen([sys.executable, "-c", code, os.environ["FAKE_PID_FILE"]], start_new_session=True)
-            while not os.path.exists(os.environ["FAKE_PID_FILE"]):
+            while not Path(os.environ["FAKE_PID_FILE"]).exists():
                 time.sleep(0.01)

@@ -32,7 +32,10 @@ def test_interrupt_keeps_what_was_measured(tmp_path: Path, number: signal.Signal
     scratch.mkdir()
     own = {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(scratch), "SAMESTEP_CACHE": str(tmp_path / "c")}
     runner = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, str(tmp_path / "run")], env={**os.environ, **own}, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUNNER, str(tmp_path / "run")],
+        env={**os.environ, **own},
+        stderr=subprocess.PIPE,
+        text=True,
     )
     records = tmp_path / "run" / store.RECORDS_FILE
     deadline = time.monotonic() + 30

@@ -1,0 +1,114 @@
+"""The answer in words: for each group which framework is fastest, by how much, and whether all are proven equal.
+
+A winner is named only where the intervals do not overlap; below three repeats there are none, and so no winner.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.stats import MIN_REPEATS
+from bench.units import digits, share, shown
+from report.cells import WORST_FIRST, Cell, Group, apart, estimate, listed, ratio
+
+RATE = "throughput_per_s"
+UNPROVEN = {
+    "consistent": "is consistent, not proven",
+    "diverged": "diverged and is left out of the ranking",
+    "unchecked": "is unchecked",
+}
+Kind = Literal["winner", "noise", "few", "alone", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the page opens with for one group."""
+
+    headline: str  # who is fastest, or why nobody is
+    details: Sequence[str]  # one sentence a cell
+    proof: Sequence[str]  # whether the steps are the same
+    verdict: str  # the worst of the cells that ran; none ran: unchecked
+    winner: str | None  # framework of the winner
+    kind: Kind
+
+
+def answer(group: Group) -> Answer:
+    """The group's answer."""
+    ranked, ran = group.ranked, [cell for cell in group.cells if cell.ok]
+    kind = _kind(ranked)
+    headline, told = _headline(kind, ranked, group)
+    slower = [_slower(cell, ranked[0], group) for cell in ranked if cell not in told]
+    return Answer(
+        headline=headline,
+        details=[*slower, *(_missing(cell) for cell in group.cells if not cell.ok)],
+        proof=proof(ran),
+        verdict=min((cell.verdict for cell in ran), key=WORST_FIRST.index, default="unchecked"),
+        winner=ranked[0].impl if kind == "winner" else None,
+        kind=kind,
+    )
+
+
+def _kind(ranked: Sequence[Cell]) -> Kind:
+    if len(ranked) < 2:
+        return "alone" if ranked else "none"
+    found = [apart(ranked[0], other, RATE) for other in ranked[1:]]
+    if all(found):
+        return "winner"
+    return "few" if None in found else "noise"
+
+
+def _headline(kind: Kind, ranked: Sequence[Cell], group: Group) -> tuple[str, Sequence[Cell]]:
+    """The first sentence, and the cells that it gives the rate of."""
+    rates = [f"{cell.label} ({rate(cell, group)})" for cell in ranked]
+    match kind:
+        case "none":
+            return "No result: no cell finished with a step that can be ranked.", ranked
+        case "alone":
+            return f"{ranked[0].label} alone: {rate(ranked[0], group)}. There is nothing to compare it with.", ranked
+        case "winner":
+            return f"{ranked[0].label} is fastest: {rate(ranked[0], group)}.", ranked[:1]
+        case "few":
+            return f"No winner is named, as an interval takes {MIN_REPEATS} repeats: {listed(rates)}.", ranked
+        case "noise":
+            tied = [0, *(n for n, cell in enumerate(ranked) if n and not apart(ranked[0], cell, RATE))]
+            names = listed([rates[n] for n in tied])
+            return f"No winner: {names} are within noise of each other.", [ranked[n] for n in tied]
+
+
+def _slower(cell: Cell, fastest: Cell, group: Group) -> str:
+    """How many times the cell's rate the fastest has."""
+    found = ratio(fastest, cell, RATE)
+    if found is None:
+        return f"{fastest.label} is faster than {cell.label}, {rate(cell, group)}; they share no round."
+    bounds = "" if found.low is None or found.high is None else f" ({digits(found.low)} to {digits(found.high)})"
+    return f"{fastest.label} has {digits(found.mean)} times{bounds} the rate of {cell.label}, {rate(cell, group)}."
+
+
+def _missing(cell: Cell) -> str:
+    """Why a cell has no result."""
+    reason = cell.rows[0]["reason"]
+    return f"{cell.label}: {cell.status}{f', {reason}' if reason else ''}."
+
+
+def rate(cell: Cell, group: Group) -> str:
+    """Its throughput with its interval: `3.42 k images/s ± 1.2 %`."""
+    return shown(estimate(cell.ok, RATE), group.unit(RATE))
+
+
+def proof(ran: Sequence[Cell]) -> list[str]:
+    """Whether the cells that ran are the same step: one sentence for those proven, one for each other."""
+    proven = [cell for cell in ran if cell.verdict == "proven"]
+    return [*([_proven(proven, len(ran))] if proven else []), *(_unproven(cell) for cell in ran if cell not in proven)]
+
+
+def _proven(cells: Sequence[Cell], ran: int) -> str:
+    everyone = {1: "It is", 2: "Both are", 3: "All three are"}.get(ran, f"All {ran} are")
+    some = f"{listed([cell.label for cell in cells])} {'is' if len(cells) == 1 else 'are'}"
+    found = [row["max_rel_loss_diff"] for cell in cells for row in cell.ok if row["max_rel_loss_diff"] is not None]
+    off = f"; no loss of the first steps is more than {share(max(found))} off float64" if found else ""
+    return f"{everyone if len(cells) == ran else some} proven to be the same step{off}."
+
+
+def _unproven(cell: Cell) -> str:
+    reason = cell.verdict_row["verdict_reason"]
+    return f"{cell.label} {UNPROVEN[cell.verdict]}{f': {reason}' if reason else ''}."

@@ -1,0 +1,223 @@
+"""Records as a pandas DataFrame: one row a record. Tables, figures and exports are made from it and nothing else.
+
+Records may be old, odd or written by strangers: what is missing or of a wrong kind is missing in the frame.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from bench import store
+from bench.metrics import METRICS, Metric
+from bench.record import FIELDS, Record
+from bench.store import Run
+
+Kind = Literal["text", "whole", "number", "time", "object"]
+Row = dict[str, Any]  # one record as the frame holds it, by column; None where missing
+
+DTYPES: Mapping[Kind, str] = {"text": "string", "whole": "Int64", "number": "float64", "object": "object"}
+NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # how records write them
+NUMERIC = ("phases_s", "windows", "latency_s", "items_per_step", "flops_per_step", "losses", "memory_bytes", "energy_j")
+CELL_WHOLE = ("devices", "nodes", "batch_per_device", "global_batch", "norm_groups", "seed")
+CELL = (
+    "workload", "size", "impl", "variant", "precision", "platform", "devices", "nodes", "scaling",
+    "batch_per_device", "global_batch", "norm_groups", "optimizer", "kernels", "engine", "input", "seed", "arm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column: its name, what it holds, and where a record has it."""
+
+    name: str
+    kind: Kind
+    value: Callable[[Record], Any]
+
+
+def load(path: Path | str) -> pd.DataFrame:
+    """The frame of one run's folder.
+
+    Raises:
+        WrongInput: no run there, or one that cannot be read.
+    """
+    return frame([store.load(Path(path))])
+
+
+def frame(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row a record, in the order they were made; the columns are `COLUMNS`, whatever the records hold."""
+    records = [_normal(record) | {"run": run.name} for run in runs for record in run.records]
+    return pd.DataFrame({column.name: _series(column, records) for column in COLUMNS})
+
+
+def rows(data: pd.DataFrame) -> list[Row]:
+    """The frame as plain Python values, None where a value is missing."""
+    plain = data.astype(object).where(data.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
+
+
+def at(record: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path, None where there is nothing."""
+    value: Any = record
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def text(value: Any) -> str | None:
+    """Text that can be written as UTF-8; what is neither text nor missing is shown as JSON."""
+    if value is None:
+        return None
+    found = value if isinstance(value, str) else json.dumps(value, default=str)
+    return found.encode("utf-8", "replace").decode()
+
+
+def number(value: Any) -> float | None:
+    """A float, with the records' strings for non-finite ones; None for anything else."""
+    if isinstance(value, str):
+        return NON_FINITE.get(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def whole(value: Any) -> int | None:
+    found = number(value)
+    return None if found is None or not found.is_integer() or abs(found) >= 2**63 else int(value)
+
+
+def _series(column: Column, records: list[Record]) -> "pd.Series[Any]":
+    convert: Mapping[Kind, Callable[[Any], Any]] = {"text": text, "whole": whole, "number": number, "time": text}
+    found: list[Any] = [column.value(record) for record in records]
+    if column.kind in convert:
+        found = [convert[column.kind](value) for value in found]
+    if column.kind == "time":
+        times = pd.to_datetime(pd.Series(found, dtype="string"), utc=True, errors="coerce", format="ISO8601")
+        return times.astype("datetime64[us, UTC]")
+    return pd.Series(found, dtype=DTYPES[column.kind])
+
+
+def _normal(record: Record) -> Record:
+    """Every field present, and non-finite strings turned into numbers where numbers stand."""
+    found = {name: record.get(name) for name in FIELDS}
+    return found | {name: _numbers(found[name]) for name in NUMERIC}
+
+
+def _numbers(value: Any) -> Any:
+    match value:
+        case str():
+            return NON_FINITE.get(value, value)
+        case dict():
+            return {key: _numbers(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        case list():
+            return [_numbers(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return value
+
+
+def _metric(metric: Metric) -> Column:
+    def value(record: Record) -> float | None:
+        try:
+            return metric.value(record)
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
+            return None  # a record without the fields that the metric reads, or with odd ones
+
+    return Column(name=metric.name, kind="number", value=value)
+
+
+def _sum(name: str) -> Callable[[Record], float | None]:
+    """Sum of one value over the windows; None unless every window has it."""
+
+    def total(record: Record) -> float | None:
+        found = [number(at(window, name)) for window in items(record["windows"])]
+        return math.fsum(value for value in found if value is not None) if found and None not in found else None
+
+    return total
+
+
+def items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
+
+
+def _losses(record: Record) -> dict[str, list[float]]:
+    """Each loss by name, one number a step; not a number where the record has none."""
+    found = record["losses"] if isinstance(record["losses"], dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    return {
+        str(name): [math.nan if (one := number(value)) is None else one for value in items(values)]  # pyright: ignore[reportUnknownArgumentType]
+        for name, values in found.items()  # pyright: ignore[reportUnknownVariableType]
+    }
+
+
+def _mapping(name: str) -> Callable[[Record], dict[str, Any]]:
+    return lambda record: record[name] if isinstance(record[name], dict) else {}
+
+
+def _versions(record: Record) -> str | None:
+    return ", ".join(f"{name} {text(version)}" for name, version in _mapping("versions")(record).items()) or None
+
+
+def _column(name: str, kind: Kind, path: str | Callable[[Record], Any] | None = None) -> Column:
+    """A column that holds what lies at a dotted path (its own name if none is given) or what a function finds."""
+    if callable(path):
+        return Column(name=name, kind=kind, value=path)
+    return Column(name=name, kind=kind, value=lambda record: at(record, path or name))
+
+
+FLAT = (
+    *(_column(name, "text") for name in ("run", "cell_id", "spec_hash", "source_hash")),
+    _column("repeat", "whole"),
+    _column("started_at", "time"),
+    _column("schema", "whole"),
+    *(_column(name, "whole" if name in CELL_WHOLE else "text", f"cell.{name}") for name in CELL),
+    _column("status", "text"),
+    _column("reason", "text"),
+    _column("verdict", "text", "parity.verdict"),
+    _column("verdict_reason", "text", "parity.reason"),
+    _column("max_rel_loss_diff", "number", "parity.max_rel_loss_diff"),
+    _column("reference", "text", "parity.reference"),
+    _column("proof", "text", "parity.proof"),
+    _column("start", "text"),
+    _column("compile_cache", "text"),
+    *(_metric(metric) for metric in METRICS),
+    _column("item", "text"),
+    _column("items_per_step", "number"),
+    _column("flops_per_step", "number"),
+    _column("steps_skipped", "whole"),
+    _column("window_count", "whole", lambda record: len(items(record["windows"])) or None),
+    _column("window_steps", "number", _sum("steps")),
+    _column("window_s", "number", _sum("seconds")),
+    _column("foreign_cpu_s", "number", _sum("foreign_cpu_s")),
+    _column("steal_s", "number", _sum("steal_s")),
+    _column("latency_count", "whole", lambda record: len(items(record["latency_s"])) or None),
+    *(
+        _column(f"{name}_bytes", "number", f"memory_bytes.{name}")
+        for name in ("host_peak", "host_baseline", "driver_peak")
+    ),
+    _column("energy_j", "number", "energy_j.total"),
+    _column("effective_matmul", "text", "effective_precision.matmul"),
+    _column("effective_conv", "text", "effective_precision.conv"),
+    _column("sync_median_share", "number", "sync_check.median_share"),
+    _column("sync_max_share", "number", "sync_check.max_share"),
+    _column("threads_intra", "whole", "threads.intra"),
+    _column("threads_inter", "whole", "threads.inter"),
+    *(_column(f"machine_{name}", "text", f"machine.{name}") for name in ("cpu", "system", "release", "python")),
+    _column("versions", "text", _versions),
+    _column("data_name", "text", "data.name"),
+    _column("data_sha256", "text", "data.sha256"),
+)  # what exports hold, in this order
+NESTED = (
+    _column("log_tail", "text"),
+    _column("losses", "object", _losses),
+    *(
+        _column(f"{name}_map", "object", _mapping(name))
+        for name in ("versions", "flags", "absent", "machine", "optimisations")
+    ),
+)  # what the page needs besides
+COLUMNS = (*FLAT, *NESTED)

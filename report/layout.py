@@ -1,0 +1,120 @@
+"""What all figures share: colours, layouts, hover texts, and the escaping of text that came from records.
+
+Colours that depend on the theme (text, grid, whiskers) are left to the page's style sheet; a framework has the same
+colour in every figure and theme.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.stats import MIN_REPEATS, Estimate
+from bench.units import interval, scaled, shown
+from report.cells import Cell, framework_order
+
+Figure = dict[str, Any]
+
+# told apart with each kind of colour blindness (CIE76 of 23 and more), 3:1 and more against white and #14161a
+COLOURS = {"torch": "#D55E00", "tf": "#4C6FD6", "jax": "#1FA98C"}
+OTHERS = ("#B565C7", "#8C7A4F", "#7F8790")  # further frameworks, by the alphabet
+NEUTRAL = "#808791"
+BAR_PX, AXIS_PX = 52, 42  # height of one bar with its line of text; of the axis below
+FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": NEUTRAL}
+
+
+def show(figure: Figure) -> Any:
+    """Plotly's own figure, which a notebook shows and kaleido writes as a picture."""
+    from plotly.graph_objects import Figure as PlotlyFigure  # pyright: ignore[reportMissingTypeStubs]
+
+    return PlotlyFigure(figure)
+
+
+def colours(frameworks: Sequence[str]) -> Mapping[str, str]:
+    """A colour for each framework of a report."""
+    others = sorted((name for name in set(frameworks) if name not in COLOURS), key=framework_order)
+    return {**COLOURS, **{name: OTHERS[min(n, len(OTHERS) - 1)] for n, name in enumerate(others)}}
+
+
+def bar_layout(cells: Sequence[Cell], right: Sequence[str], unit: str) -> dict[str, Any]:
+    """Bars from the top, each below a line of text: the cell's label on the left, its value on the right.
+
+    Without a unit there is nothing to scale, and no axis.
+    """
+    line = {"showarrow": False, "yanchor": "bottom", "xref": "paper", "font": {"size": 13}}
+    notes = [
+        {**line, "x": side, "xanchor": anchor, "y": place - 0.2, "text": content}
+        for place, (cell, value) in enumerate(zip(cells, right, strict=True))
+        for side, anchor, content in ((0, "left", struck(cell, cell.label)), (1, "right", value))
+    ]
+    return plain_layout(BAR_PX * len(cells) + AXIS_PX + 8) | {
+        "xaxis": axis(unit) | {"rangemode": "tozero", "nticks": 6, "showgrid": False, "visible": bool(unit)},
+        "yaxis": {"visible": False, "range": [len(cells) - 0.7, -0.75], "fixedrange": True, "type": "linear"},
+        "annotations": notes,
+        "showlegend": False,
+    }
+
+
+def plain_layout(height: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "autosize": True,
+        "font": FONT,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 6, "r": 8, "t": 4, "b": AXIS_PX},
+        "hoverlabel": {"align": "left"},
+        "dragmode": False,
+    }
+
+
+def axis(title: str) -> dict[str, Any]:
+    return {
+        "title": {"text": escaped(title), "font": {"size": 12}, "standoff": 6},
+        "tickfont": {"size": 12},
+        "ticklabeloverflow": "allow",
+        "gridcolor": "rgba(128,135,145,0.25)",
+        "zerolinecolor": "rgba(128,135,145,0.5)",
+        "fixedrange": True,
+        "automargin": True,
+    }
+
+
+def whiskers(found: Sequence[Estimate], factor: float) -> dict[str, Any]:
+    up = [(one.high - one.mean) / factor if one.high is not None else 0 for one in found]
+    down = [(one.mean - one.low) / factor if one.low is not None else 0 for one in found]
+    return {
+        "type": "data",
+        "array": up,
+        "arrayminus": down,
+        "symmetric": False,
+        "color": NEUTRAL,
+        "thickness": 1.5,
+        "width": 5,
+    }
+
+
+def value_text(cell: Cell, found: Estimate | None, unit: str) -> str:
+    """What stands on the right of a bar: the value with its interval, struck out if it diverged, or the status."""
+    if not cell.ok or found is None:
+        return escaped(shown(found, unit) if cell.ok else cell.status)
+    if cell.verdict == "diverged":
+        return f"<s>{escaped(scaled(found.mean, unit))}</s> diverged"
+    return escaped(shown(found, unit))
+
+
+def hover(cell: Cell, what: str, found: Estimate | None, unit: str) -> str:
+    """What a point says: value, interval, repeats, cell, verdict."""
+    bounds = interval(found, unit)
+    said = f"95 % interval {bounds}" if bounds else f"no interval below {MIN_REPEATS} repeats"
+    lines = [cell.label, what, *([said] if found else []), cell.repeats, f"cell {cell.id}", cell.verdict]
+    return "<br>".join(escaped(line) for line in lines)
+
+
+def struck(cell: Cell, text: str) -> str:
+    """The text escaped, and struck out if the cell diverged."""
+    return f"<s>{escaped(text)}</s>" if cell.verdict == "diverged" else escaped(text)
+
+
+def escaped(text: str) -> str:
+    """Text as plotly shows it literally: it reads tags and entities in labels, and formulas between dollars."""
+    return html.escape(text, quote=False).replace("$", "&#36;")

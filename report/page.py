@@ -1,0 +1,179 @@
+"""One offline HTML file from the records of some runs. It holds its own plotly.js and asks the network for nothing.
+
+Records come from strangers: the template escapes all text, figures escape what plotly reads as tags, and the page's
+content security policy runs only the two scripts whose hashes it names.
+"""
+
+import base64
+import hashlib
+import json
+import shlex
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from bench import store
+from bench.store import Run
+from report import answer, layout, surroundings, tables
+from report.cells import FRAMEWORKS, Group, framework_order, groups, listed, plural
+from report.files import save
+from report.frame import Row, at, frame, items, number, rows, text
+from report.sections import Section, sections
+
+HERE = Path(__file__).parent
+POLICY = (
+    "default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)  # plotly.js writes styles of its own, and makes pictures from blobs
+INCLUDED = (
+    "A measurement is the wall-clock time to dispatch k training steps (forward, backward, optimizer update) on "
+    "batches already on the device and to wait for the last of them; data loading, compilation, warm-up and the first "
+    "20 steps are excluded and reported apart."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """All that the page shows of one run."""
+
+    name: str
+    facts: Sequence[tuple[str, str]]
+    notices: Sequence[str]
+    answers: Sequence[tuple[Group, answer.Answer, str | None]]  # with the winner's colour
+    legend: Sequence[tuple[str, str]]  # framework for people, colour
+    sections: Sequence[Section]
+    summary: tables.Table
+    failures: Sequence[surroundings.Failure]
+    machine: tables.Table
+    software: tables.Table
+    absent: tables.Table
+
+
+def write(runs: Sequence[Path], target: Path) -> None:
+    """Write the report of the runs, whole or not at all.
+
+    Raises:
+        WrongInput: no run there, one that cannot be read, or a target that cannot be written.
+    """
+    save(target, render([part(number, *read(folder)) for number, folder in enumerate(runs, 1)]))
+
+
+def read(folder: Path) -> tuple[Run, list[str]]:
+    """A run, and what its reader warned of; the warnings are given to the caller's terminal too."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = store.load(folder)
+    said = [str(warning.message) for warning in caught]
+    for message in said:
+        warnings.warn(message, stacklevel=2)
+    return run, said
+
+
+def part(place: int, run: Run, warned: Sequence[str]) -> Part:
+    """What the page shows of a run; `place` tells its charts from another run's."""
+    data = frame([run])
+    found, plain = groups(data), rows(data)
+    impls = sorted({cell.impl for group in found for cell in group.cells}, key=framework_order)
+    palette = layout.colours(impls)
+    return Part(
+        name=run.name,
+        facts=list(facts(run.meta, plain)),
+        notices=[*warned, *notices(run.meta, found, plain)],
+        answers=[(group, one := answer.answer(group), palette.get(one.winner or "")) for group in found],
+        legend=[(FRAMEWORKS.get(impl, impl), palette[impl]) for impl in impls],
+        sections=sections(place, found, palette),
+        summary=tables.summary(found),
+        failures=surroundings.failures(found),
+        machine=surroundings.machine(run.meta),
+        software=surroundings.software(plain),
+        absent=surroundings.absent(plain),
+    )
+
+
+def facts(meta: Mapping[str, Any], plain: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """What was run, when, on what, how often; what the run does not say is left out."""
+    if command := [text(word) or "" for word in items(meta.get("command"))]:
+        yield "Command", shlex.join(command)
+    if date := _date(meta.get("started_at")):
+        yield "Started", date
+    cpu, cores = text(at(meta, "machine.cpu")), number(at(meta, "machine.cores_physical"))
+    if cpu:
+        yield "Machine", f"{cpu}, {plural(int(cores), 'core')}" if cores else cpu
+    if repeats := number(meta.get("repeats")):
+        each = f"{plural(int(repeats), 'repeat')} of each cell"
+        yield "Measured", f"{plural(len(plain), 'record')}, {each}, each in a process of its own"
+    commit, dirty = text(at(meta, "git.commit")), at(meta, "git.dirty")
+    version = f"samestep {text(meta.get('samestep')) or '?'}"
+    yield "Version", f"{version}, commit {commit[:10]}{' with changes' if dirty is True else ''}" if commit else version
+
+
+def _date(value: Any) -> str | None:
+    try:
+        moment = datetime.fromisoformat(value).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return text(value)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def notices(meta: Mapping[str, Any], found: Sequence[Group], plain: Sequence[Row]) -> Iterator[str]:
+    """What a reader must know before the numbers."""
+    if not plain:
+        yield "This run holds no records."
+    planned = {text(one) for one in items(meta.get("plan"))}
+    if missing := planned - {row["cell_id"] for row in plain}:
+        yield f"The run did not finish: {len(missing)} of {plural(len(planned), 'planned cell')} left no record."
+    for group in found:
+        starts = {row["start"] for cell in group.cells for row in cell.ok if row["start"]}
+        if len(starts) > 1:
+            yield f"{group.title}: some processes were forked with the framework already imported, some started cold."
+
+
+def render(parts: Sequence[Part]) -> str:
+    """The page's HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    scripts = [plotly_js(), (HERE / "page.js").read_text(encoding="utf-8")]
+    hashes = " ".join(map(source_hash, scripts))
+    return environment.get_template("page.html").render(
+        title=title(parts),
+        parts=parts,
+        policy=POLICY.format(hashes=hashes),
+        scripts=[Markup(script) for script in scripts],
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        embedded=embedded,
+        included=INCLUDED,
+    )
+
+
+def title(parts: Iterable[Part]) -> str:
+    names = list(dict.fromkeys(name for one in parts for name, _ in one.legend))
+    return f"The same training step in {listed(names)}" if names else "The same training step"
+
+
+def plotly_js() -> str:
+    """The source of plotly.js; nothing in it ends a script element."""
+    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]
+
+    return str(get_plotlyjs()).replace("\r\n", "\n")
+
+
+def source_hash(script: str) -> str:
+    """How a content security policy names a script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def embedded(figure: layout.Figure) -> Markup:
+    """JSON that no text in it can break out of: a script element ends at `</script`, whatever the quotes."""
+    plain = json.dumps(figure, separators=(",", ":"), allow_nan=False)
+    return Markup(plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

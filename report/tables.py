@@ -1,0 +1,148 @@
+"""Tables of a run, as text ready to show: the summary and one for each chart; and the export."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import store
+from bench.store import WrongInput
+from bench.units import digits, interval, share, shown
+from report.cells import BY_NAME, Cell, Group, estimate, plural, short
+from report.exports import FORMATS, flat
+from report.figures import PHASES
+from report.files import save
+from report.trajectories import differences, loss_curves, loss_names
+
+NONE = "-"
+NUMERIC = (
+    "throughput", "step", "memory over baseline", "difference from float64", "value", "95 % interval",
+    "first", "last", "steps", "largest difference", *(BY_NAME[name].label.lower() for name, _ in PHASES),
+)  # fmt: skip
+HASH_DIGITS = 12  # of a proof's key, enough to find it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of a table; struck out where the cell diverged."""
+
+    values: Sequence[str]
+    struck: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table to show; `numeric` columns are aligned to the right."""
+
+    head: Sequence[str]
+    lines: Sequence[Line]
+    numeric: frozenset[int] = frozenset()
+
+
+def summary(groups: Sequence[Group]) -> Table:
+    """One line a cell: what was measured, and what proves it."""
+    return _table(
+        (group, cell, {
+            "throughput": _shown(group, cell, "throughput_per_s"),
+            "step": _shown(group, cell, "step_s"),
+            "memory over baseline": _shown(group, cell, "host_memory_bytes"),
+            **_parity(cell),
+            "repeats": cell.repeats,
+        })
+        for group, cell in _each(groups)
+    )  # fmt: skip
+
+
+def metric(groups: Sequence[Group], name: str) -> Table:
+    """One line a cell: a metric with its interval."""
+    return _table(
+        (group, cell, {
+            "value": _shown(group, cell, name),
+            "95 % interval": interval(estimate(cell.ok, name), group.unit(name)) or NONE,
+            "repeats": cell.repeats,
+            "verdict": cell.verdict if cell.ok else NONE,
+            "cell id": cell.id,
+        })
+        for group, cell in _each(groups)
+    )  # fmt: skip
+
+
+def cold_start(groups: Sequence[Group]) -> Table:
+    """One line for each cell and state of the compile cache: the phases before the steady state."""
+    return _table(
+        (group, cell, {
+            **{BY_NAME[name].label.lower(): shown(estimate(rows, name), "s") for name, _ in PHASES},
+            "process": ", ".join(sorted({row["start"] or "?" for row in rows})),
+            "compile cache": cache,
+            "repeats": plural(len(rows), "repeat"),
+        })
+        for group, cell in _each(groups)
+        for cache in ("cold", "warm")
+        if (rows := [row for row in cell.ok if row["compile_cache"] == cache])
+    )  # fmt: skip
+
+
+def losses(groups: Sequence[Group]) -> Table:
+    """One line for each cell and loss: where it starts and ends, and how far it is from the group's first cell."""
+    return _table(
+        (group, cell, {
+            "loss": short(name),
+            "first": digits(curve[0]),
+            "last": digits(curve[-1]),
+            "steps": str(len(curve)),
+            "largest difference": NONE if place == 0 else share(max(differences(curves[0][1], curve))),
+            "from": NONE if place == 0 else curves[0][0].label,
+        })
+        for group in groups
+        for name in loss_names(group)
+        for curves in [loss_curves(group, name)]
+        for place, (cell, curve) in enumerate(curves)
+    )  # fmt: skip
+
+
+def _each(groups: Sequence[Group]) -> Iterator[tuple[Group, Cell]]:
+    return ((group, cell) for group in groups for cell in group.cells)
+
+
+def _parity(cell: Cell) -> dict[str, str]:
+    row = cell.verdict_row
+    off = [one["max_rel_loss_diff"] for one in cell.ok if one["max_rel_loss_diff"] is not None]
+    return {
+        "verdict": cell.verdict if cell.ok else cell.status,
+        "difference from float64": share(max(off)) if off else NONE,
+        "reference": row["reference"] or NONE,
+        "proof": (row["proof"] or NONE)[:HASH_DIGITS],
+        "reason": (row["verdict_reason"] if cell.ok else row["reason"]) or NONE,
+    }
+
+
+def _shown(group: Group, cell: Cell, name: str) -> str:
+    found = estimate(cell.ok, name)
+    return shown(found, group.unit(name)) if found else NONE if cell.ok else cell.status
+
+
+def _table(found: Iterable[tuple[Group, Cell, dict[str, str]]]) -> Table:
+    """A table of values by column, between what was trained in which cell and the setting."""
+    rows = list(found)
+    columns = list(rows[0][2]) if rows else []
+    lines = [
+        Line(values=[group.title, cell.label, *values.values(), group.setting], struck=cell.verdict == "diverged")
+        for group, cell, values in rows
+    ]
+    numeric = frozenset(place for place, name in enumerate(columns, 2) if name in NUMERIC)
+    return Table(head=["what", "cell", *columns, "setting"], lines=lines, numeric=numeric)
+
+
+def export(run: Path, format: str, out: Path | None) -> None:
+    """Write a run as a flat table, one row a record, to a file or to standard output.
+
+    Raises:
+        WrongInput: no such format, no such run, or the file cannot be written.
+    """
+    if format not in FORMATS:
+        raise WrongInput(f"no format {format}; --format takes {' or '.join(FORMATS)}")
+    content = FORMATS[format](flat([store.load(run)]))
+    if out:
+        save(out, content)
+    else:
+        sys.stdout.write(content)

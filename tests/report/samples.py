@@ -1,0 +1,207 @@
+"""Runs as `bench run` would leave them, made from a few numbers instead of a measurement."""
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import record, store
+from bench.record import LATER, Record
+from bench.spec import Cell
+
+VARIANTS = {"torch": "eager", "tf": "graph", "jax": "jit"}
+LOSSES = {"gan": ("discriminator", "generator"), "autoencoder": ("reconstruction",), "lm": ("cross_entropy",)}
+RATES = {"gan": 3.4e3, "autoencoder": 9.6e3, "lm": 41e3}  # items a second
+SPEED = {"torch": 1.0, "tf": 0.62, "jax": 1.43}  # times the rate
+STEPS = 20
+MACHINE = {
+    "system": "Linux",
+    "release": "6.1.0",
+    "python": "3.11.7",
+    "cpu": "A processor, model 7",
+    "cores_physical": 2,
+    "cores_logical": 4,
+    "cores_used": [0, 1],
+    "memory_bytes": 25276510208,
+    "load_1min": 0.4,
+}
+REASONS = {
+    "energy_j": LATER,
+    "effective_precision": LATER,
+    "windows.foreign_cpu_s": LATER,
+    "windows.steal_s": LATER,
+    "memory_bytes": "on cpu there is no device memory to count",
+    "parity": "no proof for this cell",
+}
+REFERENCE = "jax 0.10.2 jit float64"
+PROVEN = {"verdict": "proven", "max_rel_loss_diff": 8.1e-8, "reference": REFERENCE, "proof": "c8d4d6f5" * 8}
+
+
+def make_cell(workload: str = "gan", impl: str = "torch", **changed: Any) -> Cell:
+    plain: dict[str, Any] = {
+        "workload": workload, "size": "tiny", "impl": impl, "variant": VARIANTS.get(impl, "eager"),
+        "precision": "fp32", "platform": "cpu", "devices": 1, "nodes": 1, "scaling": None, "batch_per_device": 48,
+        "global_batch": 48, "norm_groups": 1, "optimizer": "adam", "kernels": "plain", "engine": "plain",
+        "input": "device", "seed": 0,
+    }  # fmt: skip
+    return Cell(**plain | changed)
+
+
+def make_record(cell: Cell, repeat: int = 0, *, rate: float | None = None, **changed: Any) -> Record:
+    """A record that is ok and proven, at a rate (items a second) or one typical of its framework; fields changed."""
+    draw = random.Random(f"{cell.id} {repeat}")
+    rate = rate or RATES.get(cell.workload, 1e3) * SPEED.get(cell.impl, 0.8) * math.exp(draw.gauss(0, 0.012))
+    items = 48 * 63 if cell.workload == "lm" else 48
+    steps = math.ceil(0.12 * rate / items)
+    window = {"steps": steps, "seconds": steps * items / rate, "foreign_cpu_s": None, "steal_s": None}
+    known: dict[str, Any] = {
+        **identity(cell, repeat),
+        "status": "ok",
+        "parity": PROVEN | {"max_rel_loss_diff": draw.uniform(2e-8, 3e-7)},
+        "start": "fork",
+        "phases_s": {"import": draw.uniform(1, 6), "init": draw.uniform(0.01, 0.3), "compile": draw.uniform(0.4, 1.9)},
+        "windows": [{**window, "seconds": window["seconds"] * draw.uniform(0.99, 1.01)} for _ in range(9)],
+        "latency_s": [items / rate * draw.uniform(1.0, 1.2) for _ in range(50)],
+        "losses": make_losses(cell),
+        "memory_bytes": {"host_peak": 900e6 + 3e8 * draw.random(), "host_baseline": 400e6},
+        "sync_check": {"median_share": 1e-4, "max_share": 3e-4},
+        "threads": {"intra": 2, "inter": 1, "affinity": [0, 1]},
+        "ranks": [{"rank": 0, "device": "cpu:0", "window_s": [], "host_peak": 900_000_000}],
+        "optimisations": {"jit": cell.impl != "torch", "optimizer": "fused"},
+    }  # fmt: skip
+    return record.complete(known | changed, REASONS)
+
+
+def make_failure(cell: Cell, status: str, reason: str, repeat: int = 0, log_tail: str | None = None) -> Record:
+    parity = {"verdict": "unchecked", "reason": "the cell returned no losses"}
+    known = {**identity(cell, repeat), "status": status, "reason": reason, "log_tail": log_tail, "parity": parity}
+    return record.complete(known, {})
+
+
+def identity(cell: Cell, repeat: int) -> dict[str, Any]:
+    return {
+        "cell": dict(vars(cell)),
+        "cell_id": cell.id,
+        "spec_hash": f"{cell.workload} {cell.size}",
+        "source_hash": f"source of {cell.impl}",
+        "repeat": repeat,
+        "run": "made",
+        "started_at": f"2026-11-23T13:{repeat:02d}:51+00:00",
+        "compile_cache": "cold",
+        "items_per_step": 48 * 63 if cell.workload == "lm" else 48,
+        "item": "tokens" if cell.workload == "lm" else "images",
+        "flops_per_step": 77_070_336,
+        "steps_skipped": 0,
+        "machine": MACHINE,
+        "versions": {cell.impl: "2.12.0", "numpy": "2.4.6", "samestep": "0.1.0"},
+        "flags": {"OMP_NUM_THREADS": "2"},
+        "data": {"name": "digits", "sha256": "2913c6b6"},
+    }
+
+
+def make_losses(cell: Cell, off: float = 4e-8) -> dict[str, list[float]]:
+    """Losses that fall, the same in all frameworks but for a noise of `off`."""
+    noise = random.Random(cell.id)
+    names = LOSSES.get(cell.workload, ("loss",))
+    fall = [0.35 + 0.65 * math.exp(-step / 6) for step in range(STEPS)]
+    return {
+        name: [(5.5 - 3.4 * place) * value * (1 + off * noise.gauss(0, 1)) for value in fall]
+        for place, name in enumerate(names)
+    }
+
+
+def make_meta(records: Sequence[Record], **changed: Any) -> dict[str, Any]:
+    command = ["python", "-m", "bench", "run", "--impl", "all", "--workload", "all", "--size", "tiny"]
+    meta = {
+        "schema": record.SCHEMA,
+        "samestep": "0.1.0",
+        "command": command,
+        "started_at": "2026-11-23T13:19:50+00:00",
+        "seed": 0,
+        "repeats": 3,
+        "plan": list(dict.fromkeys(found["cell_id"] for found in records)),
+        "machine": MACHINE,
+        "git": {"commit": "427529efe3ecbf50ce91a5f1fc41a497825dbc9a", "dirty": False},
+    }
+    return meta | changed
+
+
+def write_run(folder: Path, records: Sequence[Record], **meta: Any) -> Path:
+    store.create(folder, make_meta(records, **meta))
+    lines = "".join(f"{record.encode(found)}\n" for found in records)
+    (folder / store.RECORDS_FILE).write_text(lines, encoding="utf-8")  # at once: `store.append` flushes each to disk
+    return folder
+
+
+def all_ok(impls: Iterable[str] = VARIANTS, workloads: Iterable[str] = LOSSES, repeats: int = 3) -> list[Record]:
+    """Every workload in every framework, each proven."""
+    cells = [make_cell(workload, impl) for workload in workloads for impl in impls]
+    return [make_record(cell, repeat) for repeat in range(repeats) for cell in cells]
+
+
+def mixed() -> list[Record]:
+    """What a bad day leaves: a tie, a diverged cell, one that crashed once, one out of memory, some unsupported."""
+    return [*_tied_and_diverged(), *_half_failed(), *_not_installed()]
+
+
+def _tied_and_diverged() -> list[Record]:
+    reason = "generator at step 2 is 3.1e-03 off, 1e-06 allowed (jax 0.10.2 jit float64)"
+    diverged = PROVEN | {"verdict": "diverged", "reason": reason, "max_rel_loss_diff": 3.1e-3}
+    tf, torch, jax = (make_cell("gan", impl) for impl in ("tf", "torch", "jax"))
+    found = [make_record(tf, n, rate=9e3, parity=diverged, losses=make_losses(tf, off=2e-3)) for n in range(3)]
+    found += [make_record(torch, n, rate=3400 * (1 + 0.02 * n)) for n in range(3)]
+    return found + [make_record(jax, n, rate=3450 * (1 + 0.02 * (2 - n))) for n in range(3)]
+
+
+def _half_failed() -> list[Record]:
+    torch, tf, jax = (make_cell("lm", impl) for impl in VARIANTS)
+    consistent = PROVEN | {"verdict": "consistent", "reason": "no proof: none was made", "proof": None}
+    log = 'Traceback (most recent call last):\n  File "step.py", line 7\n\x1b[31mRuntimeError: no kernel\x1b[0m'
+    memory = "ResourceExhaustedError in compile: OOM when allocating"
+    found = [make_record(torch, n) for n in range(2)]
+    found += [make_failure(torch, "crashed", "RuntimeError in steady state: no kernel", 2, log)]
+    found += [make_record(jax, n, parity=consistent) for n in range(3)]
+    return found + [make_failure(tf, "oom", memory, n, "out of memory") for n in range(3)]
+
+
+def _not_installed() -> list[Record]:
+    cells = [make_cell("autoencoder", impl) for impl in ("torch", "tf")]
+    return [make_failure(cell, "unsupported", f"{cell.impl} is not installed") for cell in cells]
+
+
+HOSTILE = (
+    "<script>window.hacked = 1</script>",
+    "</script><script>window.hacked = 2</script>",
+    "<img src=x onerror='window.hacked = 3'>",
+    '"><svg onload="window.hacked = 4">',
+    "<b>bold</b> &lt;i&gt; <a href='javascript:window.hacked = 5'>link</a>",
+    "{{ 7 * 7 }} %{x} $x$ <!-- ]]> \u2028 \ud800 \x1b[31m",
+    "=HYPERLINK('http://evil.example')",
+)
+
+
+def hostile(text: str) -> list[Record]:
+    """Records in which every text that can be shown is the same hostile one."""
+    cell = make_cell(
+        text, text, size=text, variant=text, precision=text, platform=text, optimizer=text, kernels=text, scaling=text
+    )
+    parity = {"verdict": "diverged", "reason": text, "max_rel_loss_diff": 1e-3, "reference": text, "proof": text}
+    maps = {"versions": {text: text}, "flags": {text: text}, "optimisations": {text: text}}
+    good = make_record(
+        cell, parity=parity, losses={text: [2.0, 1.0]}, item=text, start=text, machine={text: text}, **maps
+    )
+    good["absent"] = {text: text}
+    other = make_record(make_cell(text, "torch"), 1, losses={text: [2.0, 1.1]}, item=text)
+    return [good, other, make_failure(cell, "crashed", text, 1, text), make_failure(cell, text, text, 2, text)]
+
+
+def hostile_meta(text: str) -> dict[str, Any]:
+    machine = {"cpu": text, text: text, "cores_physical": text, "memory_bytes": text}
+    return {
+        "command": ["python", text],
+        "started_at": text,
+        "samestep": text,
+        "machine": machine,
+        "git": {"commit": text},
+    }

@@ -1,0 +1,141 @@
+"""The page in a real browser: drawn, quiet, offline, nothing wider than the window, and nothing executed."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from report import page
+from tests.report import samples
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+)  # fmt: skip
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.fail("these tests need a browser and there is none: apt-get install -y chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
+    """Open the report of some records; after the test, that the page was quiet and asked for nothing."""
+    said: list[str] = []
+    asked: list[str] = []
+    contexts: list[Any] = []
+
+    def opened(records: list[Any], width: int = 1280, **meta: Any) -> Page:
+        target = tmp_path / "page.html"
+        page.write([samples.write_run(tmp_path / "run", records, **meta)], target)
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="light", offline=True)
+        contexts.append(context)
+        found = context.new_page()
+        found.on("console", lambda message: said.append(message.text))
+        found.on("pageerror", lambda error: said.append(str(error)))
+        found.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+        found.on("request", lambda request: asked.append(request.url))
+        found.goto(target.as_uri())
+        return found
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert asked == [(tmp_path / "page.html").as_uri()]
+
+
+def open_all(found: Page) -> None:
+    found.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    found.wait_for_function(
+        "[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg .plot, .main-svg .xy'))"
+    )
+
+
+def test_every_chart_is_drawn_with_the_points_that_it_holds(open_page: Open) -> None:
+    found = open_page(samples.mixed())
+    open_all(found)
+    counts = found.evaluate(
+        """[...document.querySelectorAll(".plot")].map((plot) => {
+            const { data } = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
+            const bars = data.filter((one) => one.type === "bar").flatMap((one) => one.x).length;
+            const lines = data.filter((one) => one.type === "scatter").length;
+            const drawn = (what) => plot.querySelectorAll(what).length;
+            return [bars, drawn(".bars .point"), lines, drawn(".scatterlayer .trace"), plot.clientHeight];
+        })"""
+    )
+    assert len(counts) == 3 + 3 + 2 + 2 + 5 * 2
+    for bars, bars_drawn, lines, lines_drawn, height in counts:
+        assert (bars, lines) == (bars_drawn, lines_drawn)
+        assert height > 90
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_is_wider_than_the_window_nor_overlaps(open_page: Open, width: int) -> None:
+    found = open_page(samples.mixed(), width)
+    open_all(found)
+    assert found.evaluate("document.documentElement.scrollWidth") <= width
+    wider = found.evaluate(
+        """[...document.querySelectorAll("main *")].filter((one) => !one.closest(".wide table, pre, svg")
+            && one.getBoundingClientRect().right > innerWidth + 0.5).map((one) => one.outerHTML.slice(0, 80))"""
+    )
+    assert wider == []
+    overlaps = found.evaluate(
+        """[...document.querySelectorAll(".plot")].flatMap((plot) => {
+            const boxes = [...plot.querySelectorAll(".annotation-text")].map((one) => one.getBoundingClientRect());
+            return boxes.flatMap((a, n) => boxes.slice(n + 1).filter((b) => a.left < b.right && b.left < a.right
+                && a.top < b.bottom && b.top < a.bottom).map((b) => [a.left, a.top, b.left, b.top]));
+        })"""
+    )
+    assert overlaps == []
+
+
+def test_it_follows_the_theme(open_page: Open) -> None:
+    found = open_page(samples.all_ok(workloads=["gan"]))
+    assert brightness(found, "document.body", "backgroundColor") > 0.95
+    assert brightness(found, "document.querySelector('.annotation-text')", "fill") < 0.2
+    found.emulate_media(color_scheme="dark")
+    assert brightness(found, "document.body", "backgroundColor") < 0.15
+    assert brightness(found, "document.querySelector('.annotation-text')", "fill") > 0.8
+
+
+def brightness(found: Page, element: str, kind: str) -> float:
+    """Mean of red, green and blue, from 0 to 1."""
+    colour = found.evaluate(f"getComputedStyle({element}).{kind}")
+    return sum(float(part) for part in re.findall(r"[0-9.]+", colour)[:3]) / 765
+
+
+def test_hostile_text_is_shown_and_never_run(open_page: Open) -> None:
+    records = [record for text in samples.HOSTILE for record in samples.hostile(text)]
+    found = open_page(records, 390, **samples.hostile_meta("".join(samples.HOSTILE)))
+    open_all(found)
+    assert found.evaluate("window.hacked") is None
+    assert found.evaluate("document.querySelectorAll('.plot a, .plot image, main img, main a').length") == 0
+    assert found.evaluate("document.documentElement.scrollWidth") <= 390
+    failures = found.locator(".failures").inner_text()
+    labels = " ".join(found.locator(".plot .annotation-text").all_text_contents())
+    for text in samples.HOSTILE:
+        assert text[:30].strip() in failures
+        assert text[:30].strip() in labels
+
+
+def test_hovering_tells_the_cell(open_page: Open) -> None:
+    found = open_page(samples.all_ok(workloads=["gan"]))
+    found.locator(".plot .bars .point").first.hover(force=True)
+    label = found.locator(".hoverlayer .hovertext").first
+    label.wait_for()
+    said = label.text_content() or ""
+    assert all(part in said for part in ("PyTorch eager", "95 % interval", "3 repeats", "proven"))
