@@ -4,7 +4,7 @@ In float64 rounding cannot hide a wrong epsilon, a biased variance or a shifted 
 differ by about 1e-15 in losses and 1e-12 in parameters, mistakes by far more than the 1e-9 allowed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,6 +122,17 @@ def _share(a: NDArray[Any], b: NDArray[Any], scale: float, name: str) -> float:
     return share if share == share else np.inf
 
 
+def largest_of(differences: Iterable[Difference]) -> Difference:
+    """The largest of each kind."""
+    found = list(differences)
+    return Difference(
+        loss=max(one.loss for one in found),
+        param=max(one.param for one in found),
+        slot=max(one.slot for one in found),
+        worst=max(found, key=lambda one: one.largest).worst,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
     """One trace among those of other frameworks: equal, or not and from what; with what it was compared."""
@@ -147,8 +158,8 @@ def judge(
         if not others:
             found[key] = Judgement(equal=False, difference=None, against=(), reason="no other framework to agree with")
         elif agreeing and 2 * len(agreeing) >= len(others):
-            largest = max(agreeing.values(), key=lambda diff: diff.largest)
-            found[key] = Judgement(equal=True, difference=largest, against=tuple(dict.fromkeys(o[0] for o in agreeing)))
+            against = tuple(dict.fromkeys(other[0] for other in agreeing))
+            found[key] = Judgement(equal=True, difference=largest_of(agreeing.values()), against=against)
         else:
             nearest = min(others, key=lambda other: others[other].largest)
             diff = others[nearest]

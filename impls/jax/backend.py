@@ -1,0 +1,79 @@
+"""The JAX runtime: threads, precision flags, devices, copies, waiting, memory."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+import optax
+from jax import Array
+from numpy.typing import NDArray
+
+from bench.spec import Request
+
+POOL = "tf_XLAEigen"  # what Linux calls the threads of XLA's pool on a CPU
+
+
+def configure(request: Request) -> None:
+    """Set up the process, before the runtime has started a thread.
+
+    XLA on a CPU has one pool for all operators of a program and for the parts of one; it reads its size from the
+    environment when the first device is asked for. Subnormals are flushed to zero by XLA's default there.
+    """
+    os.environ["PJRT_NPROC"] = str(request.threads)
+    jax.config.update("jax_default_matmul_precision", "highest")  # no TF32, nor bfloat16 passes on a TPU
+    jax.config.update("jax_enable_x64", request.cell.precision == "fp64")  # else float64 arrays become float32
+
+
+def devices() -> list[str]:
+    """Names of the devices in use."""
+    return [device.device_kind for device in jax.devices()]
+
+
+def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
+    """Copies of host arrays on the device; `jax.device_put` would share the memory of some of them on a CPU."""
+    return {name: jnp.array(array) for name, array in batch.items()}
+
+
+def sync(x: object) -> None:
+    """Wait until every array in `x` is there; a step's results are there when the steps before it are done."""
+    jax.block_until_ready(x)
+
+
+def read(x: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
+    """Copies of device values on the host."""
+    return {name: np.array(array) for name, array in x.items()}
+
+
+def memory() -> dict[str, Any]:
+    """Peak bytes of the framework's own allocator, a device, or the reason why there are none."""
+    stats = [device.memory_stats() for device in jax.devices()]
+    if all(stats):
+        peak = [stat["peak_bytes_in_use"] for stat in stats]
+        return {"device_peak": peak, "device_source": "Device.memory_stats", "reason": None}
+    return {"device_peak": None, "device_source": None, "reason": "JAX does not count its allocations on a CPU"}
+
+
+def threads() -> dict[str, int | None]:
+    """Threads of XLA's pool, counted, as it cannot be asked; how many operators run at once is not told."""
+    tasks = Path("/proc/self/task")
+    names = [(task / "comm").read_text().strip() for task in tasks.iterdir()] if tasks.is_dir() else []
+    return {"intra": names.count(POOL) or None, "inter": None}
+
+
+def donates() -> bool:
+    """Whether the runtime really takes over the buffers that a program is given to keep."""
+    given = jnp.zeros(2)
+    jax.jit(lambda x: x + 1, donate_argnums=0)(given)
+    return given.is_deleted()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes."""
+    found = {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "optax": optax.__version__}
+    device = jax.devices()[0]
+    return found if device.platform == "cpu" else found | {device.platform: device.client.platform_version}

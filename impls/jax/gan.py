@@ -1,0 +1,131 @@
+"""The GAN of `bench.workloads.gan`.
+
+Shapes: B batch, Z noise, F features, C channels, G norm groups, H and W image sides.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from numpy.typing import NDArray
+
+from bench.spec import Request
+from bench.workloads.gan import Gan
+
+from . import backend, layers, optimizers
+
+
+def generator(
+    workload: Gan, params: layers.Params, stats: layers.Stats, groups: int, z_BZ: Array
+) -> tuple[Array, layers.Stats]:
+    """Noise to images in [−1, 1], and the running statistics after this forward pass."""
+    norm = partial(layers.batch_norm, params, groups=groups, momentum=workload.norm_momentum, eps=workload.norm_eps)
+    h_BF, stats = norm("g.norm0", layers.dense(params, "g.dense", z_BZ), stats)
+    h_BHWC = layers.images(jax.nn.relu(h_BF), workload.seed_side)
+    for i, conv in enumerate(workload.generator, start=1):
+        h_BHWC = layers.conv(params, conv, h_BHWC)
+        if conv.norm:
+            h_BHWC, stats = norm(f"g.norm{i}", h_BHWC, stats)
+            h_BHWC = jax.nn.relu(h_BHWC)
+    return jnp.tanh(h_BHWC), stats
+
+
+def discriminator(workload: Gan, params: layers.Params, x_BHWC: Array) -> Array:
+    """Images to one logit each."""
+    for conv in workload.discriminator:
+        x_BHWC = layers.leaky_relu(layers.conv(params, conv, x_BHWC), workload.leak)
+    return layers.dense(params, "d.dense", layers.features(x_BHWC))
+
+
+class State(NamedTuple):
+    g: optimizers.Arrays
+    d: optimizers.Arrays
+    g_slots: optax.OptState
+    d_slots: optax.OptState
+    stats: layers.Stats
+
+
+Batch = Mapping[str, Array]
+
+
+def build(
+    workload: Gan, params: Mapping[str, NDArray[Any]], request: Request
+) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Array]]]]:
+    """State with `params` on the device, and the step."""
+    named = {name: jnp.array(array) for name, array in params.items()}
+    g, d = ({name: array for name, array in named.items() if name.startswith(prefix)} for prefix in ("g.", "d."))
+    groups, dtype = request.cell.norm_groups, named["g.dense.w"].dtype
+    stats = {
+        name: (jnp.zeros((groups, features), dtype), jnp.ones((groups, features), dtype))
+        for name, features in workload.norm_specs().items()
+    }
+    adam = optimizers.build(workload.optimizer(request.cell.optimizer), workload.param_specs())
+    state = State(g, d, adam.init(g), adam.init(d), stats)
+    return state, jax.jit(partial(step, workload, adam, groups), donate_argnums=0)
+
+
+def step(
+    workload: Gan, adam: optax.GradientTransformation, groups: int, state: State, batch: Batch
+) -> tuple[State, dict[str, Array]]:
+    """Two updates; the state's memory becomes the new state's."""
+    state, loss_d = update_discriminator(workload, adam, groups, state, batch["image"], batch["z_d"])
+    state, loss_g = update_generator(workload, adam, groups, state, batch["z_g"])
+    return state, {"discriminator": loss_d, "generator": loss_g}
+
+
+def update_discriminator(
+    workload: Gan, adam: optax.GradientTransformation, groups: int, state: State, real_BHWC: Array, z_BZ: Array
+) -> tuple[State, Array]:
+    """One update on a real and a generated batch; no gradient reaches the generator, whose pass is outside."""
+    fake_BHWC, stats = generator(workload, state.g, state.stats, groups, z_BZ)
+
+    def loss(d: optimizers.Arrays) -> Array:
+        real, fake = discriminator(workload, d, real_BHWC), discriminator(workload, d, fake_BHWC)
+        return jax.nn.softplus(-real).mean() + jax.nn.softplus(fake).mean()
+
+    value, grads = jax.value_and_grad(loss)(state.d)
+    d, d_slots = optimizers.apply(adam, grads, state.d_slots, state.d)
+    return state._replace(d=d, d_slots=d_slots, stats=stats), value
+
+
+def update_generator(
+    workload: Gan, adam: optax.GradientTransformation, groups: int, state: State, z_BZ: Array
+) -> tuple[State, Array]:
+    """One update through the discriminator; gradients of its parameters are never computed."""
+
+    def loss(g: optimizers.Arrays) -> tuple[Array, layers.Stats]:
+        fake_BHWC, stats = generator(workload, g, state.stats, groups, z_BZ)
+        return jax.nn.softplus(-discriminator(workload, state.d, fake_BHWC)).mean(), stats
+
+    (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.g)
+    g, g_slots = optimizers.apply(adam, grads, state.g_slots, state.g)
+    return state._replace(g=g, g_slots=g_slots, stats=stats), value
+
+
+def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Arrays by the spec's names, in its layout: parameters, `m/` and `v/` slots, `mean/` and `var/` statistics."""
+    running = {
+        f"{statistic}/{name}": x_GF
+        for name, pair in state.stats.items()
+        for statistic, x_GF in zip(("mean", "var"), pair, strict=True)
+    }
+    kept = None if names is None else [name for name in names if name not in running]
+    arrays = optimizers.export([(state.g, state.g_slots), (state.d, state.d_slots)], kept)
+    chosen = running if names is None else [name for name in names if name in running]
+    return arrays | {name: np.array(running[name]).mean(axis=0) for name in chosen}
+
+
+def optimisations(state: State) -> dict[str, str | bool]:
+    """What was on."""
+    return {
+        "jit": True,
+        "donation": backend.donates(),
+        "fused_optimizer": True,  # by XLA, as all of the step is one program
+        "layout": "NHWC",
+        "transposed_convolution": layers.TRANSPOSED,
+    }

@@ -1,0 +1,102 @@
+"""The language model of `bench.workloads.lm`.
+
+Shapes: B batch, T context, V vocabulary, D model width, N heads, K head width, S = T + 1.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from numpy.typing import NDArray
+
+from bench.spec import Request
+from bench.workloads.lm import Lm
+
+from . import backend, layers, optimizers
+
+
+def block(workload: Lm, params: layers.Params, name: str, h_BTD: Array) -> Array:
+    """Attention and perceptron, each behind a layer norm and beside a residual connection."""
+    norm = partial(layers.layer_norm, params, eps=workload.norm_eps)
+    h_BTD = h_BTD + attention(workload, params, name, norm(f"{name}.norm1", h_BTD))
+    return h_BTD + mlp(params, name, norm(f"{name}.norm2", h_BTD))
+
+
+def attention(workload: Lm, params: layers.Params, name: str, x_BTD: Array) -> Array:
+    heads = (*x_BTD.shape[:2], workload.heads, workload.head_width)
+    q_BTNK, k_BTNK, v_BTNK = (x.reshape(heads) for x in jnp.split(layers.dense(params, f"{name}.qkv", x_BTD), 3, -1))
+    return layers.dense(params, f"{name}.out", attend(q_BTNK, k_BTNK, v_BTNK).reshape(x_BTD.shape))
+
+
+def attend(q_BTNK: Array, k_BTNK: Array, v_BTNK: Array) -> Array:
+    """Causal attention of each head; JAX's own takes the softmax in float32 whatever the inputs are."""
+    context, width = q_BTNK.shape[1], q_BTNK.shape[3]
+    score_BNTT = jnp.einsum("btnk,bsnk->bnts", q_BTNK, k_BTNK) / width**0.5
+    causal_TT = jnp.tri(context, dtype=bool)
+    a_BNTT = jax.nn.softmax(jnp.where(causal_TT, score_BNTT, -jnp.inf))
+    return jnp.einsum("bnts,bsnk->btnk", a_BNTT, v_BTNK)
+
+
+def mlp(params: layers.Params, name: str, x_BTD: Array) -> Array:
+    return layers.dense(
+        params, f"{name}.down", jax.nn.gelu(layers.dense(params, f"{name}.up", x_BTD), approximate=True)
+    )
+
+
+def logits(workload: Lm, params: layers.Params, token_BT: Array) -> Array:
+    """Tokens to one logit for each of the vocabulary."""
+    h_BTD = params["tok"][token_BT] + params["pos"]
+    for i in range(workload.layers):
+        h_BTD = block(workload, params, f"h{i}", h_BTD)
+    return layers.layer_norm(params, "norm", h_BTD, workload.norm_eps) @ params["tok"].T
+
+
+class State(NamedTuple):
+    params: optimizers.Arrays
+    slots: optax.OptState
+
+
+Batch = Mapping[str, Array]
+
+
+def build(
+    workload: Lm, params: Mapping[str, NDArray[Any]], request: Request
+) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Array]]]]:
+    """State with `params` on the device, and the step."""
+    named = {name: jnp.array(array) for name, array in params.items()}
+    adam = optimizers.build(workload.optimizer(request.cell.optimizer), workload.param_specs())
+    return State(named, adam.init(named)), jax.jit(partial(step, workload, adam), donate_argnums=0)
+
+
+def step(
+    workload: Lm, adam: optax.GradientTransformation, state: State, batch: Batch
+) -> tuple[State, dict[str, Array]]:
+    """One update; the state's memory becomes the new state's."""
+    loss, grads = jax.value_and_grad(partial(cross_entropy, workload))(state.params, batch["token"])
+    return State(*optimizers.apply(adam, grads, state.slots, state.params)), {"cross_entropy": loss}
+
+
+def cross_entropy(workload: Lm, params: layers.Params, token_BS: Array) -> Array:
+    """Mean over the predictions of −log softmax(logits)[next token]."""
+    logits_BTV = logits(workload, params, token_BS[:, :-1])
+    picked_BT = jnp.take_along_axis(logits_BTV, token_BS[:, 1:, None], axis=-1)[..., 0]
+    return (jax.nn.logsumexp(logits_BTV, axis=-1) - picked_BT).mean()
+
+
+def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Arrays by the spec's names, in its layout: parameters and `m/`, `v/` slots."""
+    return optimizers.export([(state.params, state.slots)], names)
+
+
+def optimisations(state: State) -> dict[str, str | bool]:
+    """What was on."""
+    return {
+        "jit": True,
+        "donation": backend.donates(),
+        "fused_optimizer": True,  # by XLA, as all of the step is one program
+        "attention": "softmax written out",
+    }

@@ -1,0 +1,75 @@
+"""The TensorFlow runtime: threads, precision flags, devices, copies, waiting, memory."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from bench.spec import Request
+
+
+def configure(request: Request) -> None:
+    """Set up the process, before the runtime starts.
+
+    Operators that do not depend on each other run at once, on one set of worker threads: so `inter` is the
+    number of cores as well. Subnormals are flushed to zero: TensorFlow sets that flag in all its threads.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(request.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(request.threads)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    if request.cell.platform == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    for gpu in tf.config.get_visible_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def devices() -> list[str]:
+    """Names of the devices in use."""
+    return [device.name for device in _accelerators() or tf.config.list_logical_devices("CPU")]
+
+
+def _accelerators() -> list[tf.config.LogicalDevice]:
+    return tf.config.list_logical_devices("GPU")
+
+
+def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, tf.Tensor]:
+    """Copies of host arrays on the device; integers as int64, as TensorFlow keeps int32 off GPUs."""
+    return {
+        name: tf.constant(array, dtype=tf.int64 if array.dtype.kind in "iu" else None) for name, array in batch.items()
+    }
+
+
+def sync(x: object) -> None:
+    """Wait until `x` and all work dispatched before is done."""
+    tf.test.experimental.sync_devices()
+
+
+def read(x: Mapping[str, tf.Tensor]) -> dict[str, NDArray[Any]]:
+    """Copies of device values on the host."""
+    return {name: np.array(tensor.numpy()) for name, tensor in x.items()}
+
+
+def memory() -> dict[str, Any]:
+    """Peak bytes of the framework's own allocator, a device, or the reason why there are none."""
+    names = [device.name.removeprefix("/device:") for device in _accelerators()]
+    if names:
+        peak = [tf.config.experimental.get_memory_info(name)["peak"] for name in names]
+        return {"device_peak": peak, "device_source": "tf.config.experimental.get_memory_info", "reason": None}
+    return {"device_peak": None, "device_source": None, "reason": "TensorFlow does not count its allocations on a CPU"}
+
+
+def threads() -> dict[str, int | None]:
+    """Threads that one operator uses, and operators that may run at once, as the runtime reports them."""
+    return {
+        "intra": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter": tf.config.threading.get_inter_op_parallelism_threads(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes."""
+    build = tf.sysconfig.get_build_info()
+    found = {"cuda": build.get("cuda_version"), "cudnn": build.get("cudnn_version")}
+    return {"tensorflow": tf.__version__} | {name: version for name, version in found.items() if version}

@@ -1,0 +1,209 @@
+"""Layers as the workloads state them: functions of the parameters by the spec's names, a layer's name, its input.
+
+Shapes: B batch, I and O features or channels in and out, F features or channels, G norm groups, M samples and
+positions of a group, H and W image sides; L and S are the channels of the larger and of the smaller image that a
+convolution joins. Images are NHWC.
+
+Gradients are written out in closed form where that takes fewer passes over memory than what the tape makes of
+the forward pass: a graph on a CPU runs operator by operator, each reading and writing whole tensors.
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from bench.spec import Conv
+
+Arrays = Mapping[str, NDArray[Any]]  # by the spec's names
+Params = Mapping[str, tf.Tensor]
+Gradient = Callable[..., Any]
+
+VECTOR = 16  # float32 numbers in the widest vector of a processor
+
+
+def number(value: float, like: tf.Tensor) -> tf.Tensor:
+    """A constant; made directly, as a cast would bring float32's rounding into float64."""
+    return tf.constant(value, like.dtype)
+
+
+def dense(params: Params, name: str, x_BI: tf.Tensor) -> tf.Tensor:
+    """y_BO = x_BI · w + b."""
+    return _add_bias(params, name, tf.matmul(x_BI, params[f"{name}.w"]))
+
+
+def conv(params: Params, spec: Conv, x_BHWI: tf.Tensor) -> tf.Tensor:
+    """The convolution or transposed convolution that `spec` describes, with its bias if it has one."""
+    convolve = _conv_transposed if spec.transposed else _conv
+    return _add_bias(params, spec.name, convolve(x_BHWI, params[f"{spec.name}.w"], spec))
+
+
+def _add_bias(params: Params, name: str, y: tf.Tensor) -> tf.Tensor:
+    bias_O = params.get(f"{name}.b")
+    return y if bias_O is None else tf.nn.bias_add(y, bias_O)  # which oneDNN takes into the product before it
+
+
+def swapped_kernels(convs: tuple[Conv, ...]) -> list[str]:
+    """Names of the kernels that are kept as (H, W, out, in), as TensorFlow's transposed convolution takes them."""
+    return [f"{spec.name}.w" for spec in convs if spec.transposed]
+
+
+# Each of the two convolutions is the transpose of the other, and so is its gradient with respect to its input.
+# Kernels are (H, W, L, S) in both.
+
+
+def _conv(x_BHWL: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
+    @tf.custom_gradient
+    def convolve(x_BHWL: tf.Tensor, w_HWLS: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        def gradient(dy_BHWS: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return _spread(dy_BHWS, w_HWLS, spec), _kernel_gradient(x_BHWL, dy_BHWS, w_HWLS, spec)
+
+        return _correlate(x_BHWL, w_HWLS, spec), gradient
+
+    return convolve(x_BHWL, w_HWLS)
+
+
+def _conv_transposed(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
+    @tf.custom_gradient
+    def convolve(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        def gradient(dy_BHWL: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return _correlate(dy_BHWL, w_HWLS, spec), _kernel_gradient(dy_BHWL, x_BHWS, w_HWLS, spec)
+
+        return _spread(x_BHWS, w_HWLS, spec), gradient
+
+    return convolve(x_BHWS, w_HWLS)
+
+
+def _correlate(x_BHWL: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
+    """From the large image to the small one: y[o] = Σ_k x[o·stride + k − pad_before] · w[k] per axis."""
+    return tf.nn.conv2d(x_BHWL, w_HWLS, spec.stride, "SAME")
+
+
+def _kernel_gradient(x_BHWL: tf.Tensor, y_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
+    strides = (1, spec.stride, spec.stride, 1)
+    return tf.raw_ops.Conv2DBackpropFilter(
+        input=x_BHWL, filter_sizes=w_HWLS.shape, out_backprop=y_BHWS, strides=strides, padding="SAME"
+    )
+
+
+def _spread(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
+    """From the small image to the large one: y[i·stride + k − pad_before] += x[i] · w[k] per axis."""
+    if spec.stride > 1 and spec.stride**2 * w_HWLS.shape[2] <= VECTOR:
+        return _spread_phases(x_BHWS, w_HWLS, spec)
+    batch, side, _, _ = x_BHWS.shape
+    large = (batch, side * spec.stride, side * spec.stride, w_HWLS.shape[2])
+    return tf.nn.conv2d_transpose(x_BHWS, w_HWLS, large, spec.stride, "SAME")
+
+
+def _spread_phases(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
+    """The same as a convolution that makes the stride·stride phases of the image, held as channels (Shi et al. 2016).
+
+    With zeros before the kernel until its padding is q whole strides, and after it until it has m strides, input i
+    reaches outputs stride·(i + j − q) + r, for j < m and r < stride. Twice as fast on a CPU where L is 1: oneDNN's
+    transposed convolution takes as long for 1 channel as for 16.
+    """
+    s, q = spec.stride, -(-spec.pad_before // spec.stride)
+    before = q * s - spec.pad_before
+    m = -(-(before + spec.kernel) // s)
+    edges = (before, m * s - before - spec.kernel)
+    large, small = w_HWLS.shape[2:]
+    w_jrjrLS = tf.reshape(tf.pad(w_HWLS, (edges, edges, (0, 0), (0, 0))), (m, s, m, s, large, small))
+    w_jjSrrL = tf.transpose(tf.reverse(w_jrjrLS, (0, 2)), (0, 2, 5, 1, 3, 4))
+    pads = ((0, 0), (m - 1 - q, q), (m - 1 - q, q), (0, 0))
+    phases = tf.nn.conv2d(x_BHWS, tf.reshape(w_jjSrrL, (m, m, small, s * s * large)), 1, pads)
+    return tf.nn.depth_to_space(phases, s)
+
+
+def batch_norm(params: Params, name: str, x: tf.Tensor, groups: int, eps: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Normalised over each group of consecutive samples, and over H and W; x is BF or BHWF.
+
+    Also returns the statistics_GF of the groups: F means, then F biased variances.
+    """
+
+    @tf.custom_gradient
+    def normalise(
+        x_GMF: tf.Tensor, scale_F: tf.Tensor, shift_F: tf.Tensor
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor], Gradient]:
+        mean_G1F = tf.reduce_mean(x_GMF, 1, keepdims=True)
+        centred_GMF = x_GMF - mean_G1F
+        var_G1F = tf.reduce_mean(tf.square(centred_GMF), 1, keepdims=True)
+        inverse_G1F = tf.math.rsqrt(var_G1F + number(eps, x))
+        slope_G1F = inverse_G1F * scale_F
+
+        def gradient(dy_GMF: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            dshift_G1F = tf.reduce_sum(dy_GMF, 1, keepdims=True)
+            dscale_G1F = tf.reduce_sum(dy_GMF * centred_GMF, 1, keepdims=True) * inverse_G1F
+            share = number(1.0 / x_GMF.shape[1], x)
+            towards_mean_GMF = centred_GMF * (dscale_G1F * inverse_G1F * share) + dshift_G1F * share
+            dx_GMF = (dy_GMF - towards_mean_GMF) * slope_G1F
+            return dx_GMF, tf.reduce_sum(dscale_G1F, (0, 1)), tf.reduce_sum(dshift_G1F, (0, 1))
+
+        return (centred_GMF * slope_G1F + shift_F, tf.concat((mean_G1F, var_G1F), 2)[:, 0]), gradient
+
+    x_GMF = tf.reshape(x, (groups, -1, x.shape[-1]))
+    y_GMF, statistics_GF = normalise(x_GMF, params[f"{name}.scale"], params[f"{name}.shift"])
+    return tf.reshape(y_GMF, x.shape), statistics_GF
+
+
+def layer_norm(params: Params, name: str, x_BF: tf.Tensor, eps: float) -> tf.Tensor:
+    """Normalised over the last axis."""
+
+    @tf.custom_gradient
+    def normalise(x_BF: tf.Tensor, scale_F: tf.Tensor, shift_F: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        centred_BF = x_BF - tf.reduce_mean(x_BF, 1, keepdims=True)
+        var_B1 = tf.reduce_mean(tf.square(centred_BF), 1, keepdims=True)
+        inverse_B1 = tf.math.rsqrt(var_B1 + number(eps, x_BF))
+        unit_BF = centred_BF * inverse_B1
+
+        def gradient(dy_BF: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            dscale_BF, dunit_BF = dy_BF * unit_BF, dy_BF * scale_F
+            mean_B1 = tf.reduce_mean(dunit_BF, 1, keepdims=True)
+            slope_B1 = tf.reduce_mean(dscale_BF * scale_F, 1, keepdims=True)
+            dx_BF = (dunit_BF - (unit_BF * slope_B1 + mean_B1)) * inverse_B1
+            return dx_BF, tf.reduce_sum(dscale_BF, 0), tf.reduce_sum(dy_BF, 0)
+
+        return unit_BF * scale_F + shift_F, gradient
+
+    return normalise(x_BF, params[f"{name}.scale"], params[f"{name}.shift"])
+
+
+def leaky_relu(x: tf.Tensor, leak: float) -> tf.Tensor:
+    """x if x > 0 else leak·x, so that the gradient at 0 is the leak.
+
+    The slope as a tensor costs half of what `tf.where` does, whose scalars are spread out element by element.
+    Taken as max(x, leak·x), TensorFlow's graph optimiser finds a leaky relu to fuse, and fails.
+    """
+    return x * tf.stop_gradient(tf.maximum(tf.sign(x), number(leak, x)))
+
+
+@tf.custom_gradient
+def gelu(x: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+    """0.5·x·(1 + tanh(a·x + b·x³)), a = sqrt(2/π), b = 0.044715·a."""
+    a = math.sqrt(2.0 / math.pi)
+    b = 0.044715 * a
+    square = tf.square(x)
+    tanh = tf.tanh(x * (square * number(b, x) + number(a, x)))
+    share = tanh * number(0.5, x) + number(0.5, x)
+
+    def gradient(dy: tf.Tensor) -> tf.Tensor:
+        dshare = tf.raw_ops.TanhGrad(y=tanh, dy=dy * x)  # twice of it
+        return dy * share + dshare * (square * number(1.5 * b, x) + number(0.5 * a, x))
+
+    return x * share, gradient
+
+
+def forms(
+    function: tf.types.experimental.PolymorphicFunction, graph: tf.types.experimental.ConcreteFunction
+) -> dict[str, str | bool]:
+    """What was on, as far as it can be seen in the graph."""
+    kinds = {operation.type for operation in graph.graph.get_operations()}
+    return {
+        "compiled_once": function.experimental_get_tracing_count() == 1,
+        "fused_optimizer": "ResourceApplyAdam" in kinds,
+        "jit": False,
+        "layout": "NHWC",
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1",
+    }

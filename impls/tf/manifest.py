@@ -1,0 +1,16 @@
+"""What the harness must know of this implementation before it imports TensorFlow: pure data."""
+
+NAME = "tf"
+MODULE = "tensorflow"
+PACKAGES: tuple[tuple[str, ...], ...] = (("tensorflow", "tensorflow-cpu"),)
+
+VARIANTS = ("graph",)
+DEFAULT_VARIANT = {"cpu": "graph"}
+
+ENVIRONMENT: dict[str, str] = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only
+    "TF_ENABLE_ONEDNN_OPTS": "1",  # the default on most processors, off on some; read once, at import
+    "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE": "false",  # keep oneDNN's kernels for batches above 32 too
+}
+
+PRELOAD: tuple[str, ...] = ("tensorflow",)

@@ -1,0 +1,1 @@
+"""PyTorch, eager: modules, autograd and fused optimizers."""

@@ -1,0 +1,110 @@
+"""The autoencoder of `bench.workloads.autoencoder`.
+
+Shapes: B batch, H and W image sides, C channels, F features, Z the code.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.spec import Request
+from bench.workloads.autoencoder import Autoencoder
+
+from . import layers, optimizers
+
+
+class Encoder(nn.Module):
+    """Images to codes."""
+
+    def __init__(self, workload: Autoencoder, params: layers.Params, device: torch.device) -> None:
+        super().__init__()
+        self.convs = layers.add_convs(self, workload.encoder, params, device)
+        self.dense = layers.Dense(params, "enc.dense", device)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        for conv in self.convs:
+            x_BCHW = F.relu(conv(x_BCHW), inplace=True)
+        return self.dense(layers.features(x_BCHW))
+
+
+class Decoder(nn.Module):
+    """Codes to images in [0, 1]."""
+
+    def __init__(self, workload: Autoencoder, params: layers.Params, device: torch.device) -> None:
+        super().__init__()
+        self.side = workload.seed_side
+        self.dense = layers.Dense(params, "dec.dense", device)
+        self.convs = layers.add_convs(self, workload.decoder, params, device)
+
+    def forward(self, code_BZ: Tensor) -> Tensor:
+        h_BCHW = layers.images(F.relu(self.dense(code_BZ), inplace=True), self.side)
+        for conv in self.convs[:-1]:
+            h_BCHW = F.relu(conv(h_BCHW), inplace=True)
+        return torch.sigmoid(self.convs[-1](h_BCHW))
+
+
+class Net(nn.Module):
+    """Encoder and decoder, whose parameters have the spec's names."""
+
+    def __init__(self, workload: Autoencoder, params: layers.Params, device: torch.device) -> None:
+        super().__init__()
+        self.enc = Encoder(workload, params, device)
+        self.dec = Decoder(workload, params, device)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return self.dec(self.enc(x_BCHW))
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    net: Net
+    optimizer: torch.optim.Optimizer
+    params: layers.Named
+
+
+Batch = Mapping[str, Tensor]
+
+
+def build(
+    workload: Autoencoder, params: layers.Params, request: Request
+) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Tensor]]]]:
+    """State with `params` on the device, and the step."""
+    net = Net(workload, params, torch.device(request.cell.platform))
+    named = layers.named(net)
+    optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), named, workload.param_specs())
+    return State(net=net, optimizer=optimizer, params=named), step
+
+
+def step(state: State, batch: Batch) -> tuple[State, dict[str, Tensor]]:
+    """One update; the state is changed in place."""
+    loss = reconstruction(state.net, batch["image"].permute(0, 3, 1, 2))
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    state.optimizer.step()
+    return state, {"reconstruction": loss.detach()}
+
+
+def reconstruction(net: nn.Module, x_BCHW: Tensor) -> Tensor:
+    """Squared error, summed over an image and averaged over the batch."""
+    return F.mse_loss(net(x_BCHW), x_BCHW, reduction="sum") / x_BCHW.shape[0]
+
+
+def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Arrays by the spec's names, in its layout: parameters and `m/`, `v/` slots."""
+    wanted = optimizers.names(state.params) if names is None else names
+    return optimizers.export(state.params, [state.optimizer], wanted)
+
+
+def optimisations(state: State) -> dict[str, str | bool]:
+    """What is on, asked of PyTorch where it can be."""
+    return {
+        "jit": False,
+        "fused_optimizer": optimizers.fused(state.optimizer),
+        "layout": layers.layout(state.net.enc.convs[0]),
+        "convolutions": layers.forms(state.net),
+    }

@@ -1,0 +1,146 @@
+"""The GAN of `bench.workloads.gan`.
+
+Shapes: B batch, Z noise, F features, C channels, H and W image sides.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.spec import Request
+from bench.workloads.gan import Gan
+
+from . import layers, optimizers
+
+
+class Generator(nn.Module):
+    """Noise to images in [−1, 1]; a forward pass updates the running statistics."""
+
+    def __init__(self, workload: Gan, params: layers.Params, groups: int, device: torch.device) -> None:
+        super().__init__()
+        self.side = workload.seed_side
+        self.dense = layers.Dense(params, "g.dense", device)
+        self.convs = layers.add_convs(self, workload.generator, params, device)
+        self.norms = [
+            layers.BatchNorm(
+                params, f"g.norm{i}", device, groups=groups, n=workload.batch // groups * side**2,
+                momentum=workload.norm_momentum, eps=workload.norm_eps,
+            )
+            for i, side in enumerate([1, *(conv.side_out for conv in workload.generator if conv.norm)])
+        ]  # fmt: skip
+        for i, norm in enumerate(self.norms):
+            self.add_module(f"norm{i}", norm)
+
+    def forward(self, z_BZ: Tensor) -> Tensor:
+        h_BF = F.relu(self.norms[0](self.dense(z_BZ)), inplace=True)
+        h_BCHW = layers.images(h_BF, self.side)
+        for conv, norm in zip(self.convs[:-1], self.norms[1:], strict=True):
+            h_BCHW = F.relu(norm(conv(h_BCHW)), inplace=True)
+        return torch.tanh(self.convs[-1](h_BCHW))
+
+
+class Discriminator(nn.Module):
+    """Images to one logit each."""
+
+    def __init__(self, workload: Gan, params: layers.Params, device: torch.device) -> None:
+        super().__init__()
+        self.leak = workload.leak
+        self.convs = layers.add_convs(self, workload.discriminator, params, device)
+        self.dense = layers.Dense(params, "d.dense", device)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        for conv in self.convs:
+            x_BCHW = F.leaky_relu(conv(x_BCHW), self.leak, inplace=True)
+        return self.dense(layers.features(x_BCHW))
+
+
+class Net(nn.Module):
+    """Generator and discriminator, whose parameters have the spec's names."""
+
+    def __init__(self, workload: Gan, params: layers.Params, groups: int, device: torch.device) -> None:
+        super().__init__()
+        self.g = Generator(workload, params, groups, device)
+        self.d = Discriminator(workload, params, device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    net: Net
+    g_optimizer: torch.optim.Optimizer
+    d_optimizer: torch.optim.Optimizer
+    params: layers.Named
+
+
+Batch = Mapping[str, Tensor]
+
+
+def build(
+    workload: Gan, params: layers.Params, request: Request
+) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Tensor]]]]:
+    """State with `params` on the device, and the step."""
+    net = Net(workload, params, request.cell.norm_groups, torch.device(request.cell.platform))
+    named = layers.named(net)
+
+    def adam(prefix: str) -> torch.optim.Optimizer:
+        part = {name: param for name, param in named.items() if name.startswith(prefix)}
+        return optimizers.build(workload.optimizer(request.cell.optimizer), part, workload.param_specs())
+
+    return State(net=net, g_optimizer=adam("g."), d_optimizer=adam("d."), params=named), step
+
+
+def step(state: State, batch: Batch) -> tuple[State, dict[str, Tensor]]:
+    """Two updates; the state is changed in place."""
+    loss_d = update_discriminator(state, batch["image"].permute(0, 3, 1, 2), batch["z_d"])
+    loss_g = update_generator(state, batch["z_g"])
+    return state, {"discriminator": loss_d, "generator": loss_g}
+
+
+def update_discriminator(state: State, real_BCHW: Tensor, z_BZ: Tensor) -> Tensor:
+    """One update on a real and a generated batch; no gradient reaches the generator."""
+    g, d, optimizer = state.net.g, state.net.d, state.d_optimizer
+    with torch.no_grad():
+        fake_BCHW = g(z_BZ)
+    loss = layers.softplus(-d(real_BCHW)).mean() + layers.softplus(d(fake_BCHW)).mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def update_generator(state: State, z_BZ: Tensor) -> Tensor:
+    """One update through the discriminator, which is frozen: gradients of its parameters are never computed."""
+    g, d, optimizer = state.net.g, state.net.d, state.g_optimizer
+    d.requires_grad_(False)
+    loss = layers.softplus(-d(g(z_BZ))).mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    d.requires_grad_(True)
+    return loss.detach()
+
+
+def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Arrays by the spec's names, in its layout: parameters, `m/` and `v/` slots, `mean/` and `var/` statistics."""
+    norms = {f"{kind}/g.norm{i}": norm for kind in ("mean", "var") for i, norm in enumerate(state.net.g.norms)}
+    wanted = [*optimizers.names(state.params), *norms] if names is None else list(names)
+    both = (state.g_optimizer, state.d_optimizer)
+    arrays = optimizers.export(state.params, both, (name for name in wanted if name not in norms))
+    for name in wanted:
+        if name in norms:
+            arrays[name] = norms[name].running(name.partition("/")[0]).cpu().numpy()
+    return arrays
+
+
+def optimisations(state: State) -> dict[str, str | bool]:
+    """What is on, asked of PyTorch where it can be."""
+    return {
+        "jit": False,
+        "fused_optimizer": optimizers.fused(state.g_optimizer) and optimizers.fused(state.d_optimizer),
+        "layout": layers.layout(state.net.d.convs[0]),
+        "convolutions": layers.forms(state.net),
+    }

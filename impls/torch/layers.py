@@ -1,0 +1,217 @@
+"""Layers as the workloads state them; their parameters are the spec's arrays under the spec's names.
+
+Shapes: B batch, I and O features or channels in and out, F features or channels, T context, H and W image sides.
+Images are NCHW to PyTorch and channels-last in memory: NHWC arrays, permuted without a copy.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench import spec
+
+Params = Mapping[str, NDArray[Any]]
+Axes = tuple[int, ...]
+Named = Mapping[str, tuple[nn.Parameter, Axes]]  # by the spec's names, each with the axes that lead to its layout
+
+VECTOR = 16  # float32 numbers in a vector register of a CPU with AVX-512
+
+
+class Layer(nn.Module):
+    """A module whose parameter `<leaf>` is the spec's `<name>.<leaf>` with its axes permuted, or None without one."""
+
+    def __init__(self, params: Params, name: str, device: torch.device, axes: Mapping[str, Axes]) -> None:
+        super().__init__()
+        self.axes = axes
+        for leaf, order in axes.items():
+            array = params.get(f"{name}.{leaf}")
+            self.register_parameter(leaf, None if array is None else parameter(array, order, device))
+
+
+def parameter(array: NDArray[Any], axes: Axes, device: torch.device) -> nn.Parameter:
+    """A copy of an array, on the device, dense in the permuted order of its axes."""
+    tensor = torch.from_numpy(array).to(device).permute(axes)
+    return nn.Parameter(tensor.clone(memory_format=torch.contiguous_format))
+
+
+def named(net: nn.Module) -> Named:
+    """The parameters of a whole network; those outside of a `Layer` have the spec's layout."""
+    layers = {name: layer.axes for name, layer in net.named_modules() if isinstance(layer, Layer)}
+
+    def back(name: str, param: nn.Parameter) -> Axes:
+        layer, _, leaf = name.rpartition(".")
+        order = layers[layer][leaf] if layer in layers else tuple(range(param.ndim))
+        return tuple(order.index(axis) for axis in range(param.ndim))
+
+    return {name: (param, back(name, param)) for name, param in net.named_parameters()}
+
+
+class Dense(Layer):
+    """y_BO = x_BI · w + b, whatever axes stand for B."""
+
+    w: nn.Parameter  # (O, I)
+    b: nn.Parameter | None  # (O,)
+
+    def __init__(self, params: Params, name: str, device: torch.device) -> None:
+        super().__init__(params, name, device, {"w": (1, 0), "b": (0,)})
+
+    def forward(self, x_BI: Tensor) -> Tensor:
+        return dense(x_BI, self.w, self.b)
+
+
+def dense(x_BI: Tensor, w_OI: Tensor, b_O: Tensor | None = None) -> Tensor:
+    """x · wᵀ + b; sequences (B, T, I) on a CPU as a convolution of size 1.
+
+    PyTorch hands matrix products to MKL, which keeps its AVX-512 kernels for Intel's processors, and
+    convolutions to oneDNN, which does not: on an AMD EPYC a step of lm small takes 0.6 of the time.
+    """
+    if x_BI.ndim == 2 or not x_BI.is_cpu:
+        return F.linear(x_BI, w_OI, b_O)
+    x_BITH = x_BI.unsqueeze(2).permute(0, 3, 1, 2)
+    return F.conv2d(x_BITH, w_OI[:, :, None, None], b_O).permute(0, 2, 3, 1).squeeze(2)
+
+
+class Conv(Layer):
+    """The convolution of `bench.spec.Conv`, transposed or not, in the form that is fastest for its channels."""
+
+    w: nn.Parameter  # (O, I, H, W); transposed (I, O, H, W)
+    b: nn.Parameter | None  # (O,)
+
+    def __init__(self, params: Params, conv: spec.Conv, device: torch.device) -> None:
+        super().__init__(params, conv.name, device, {"w": (2, 3, 0, 1) if conv.transposed else (3, 2, 0, 1), "b": (0,)})
+        self.conv = conv
+        if not conv.transposed:
+            self.form = conv2d
+            # An image of one channel is in both layouts at once; then the kernel's decides
+            self.w.data = self.w.data.clone(memory_format=torch.channels_last)
+        elif conv.stride > 1 and conv.outputs < VECTOR:
+            self.form = subpixel
+        else:
+            self.form = conv_transpose2d
+
+    def forward(self, x_BIHW: Tensor) -> Tensor:
+        return self.form(x_BIHW, self.w, self.b, self.conv)
+
+
+def add_convs(
+    module: nn.Module, convs: tuple[spec.Conv, ...], params: Params, device: torch.device
+) -> tuple[Conv, ...]:
+    """Convolutions, also added to `module` under the last part of their names."""
+    added = tuple(Conv(params, conv, device) for conv in convs)
+    for conv, layer in zip(convs, added, strict=True):
+        module.add_module(conv.name.rpartition(".")[2], layer)
+    return added
+
+
+def conv2d(x_BIHW: Tensor, w_OIHW: Tensor, b_O: Tensor | None, conv: spec.Conv) -> Tensor:
+    """Convolution; PyTorch itself pads both sides alike."""
+    before, after = conv.pad_before, conv.pad_after
+    if before == after:
+        return F.conv2d(x_BIHW, w_OIHW, b_O, conv.stride, before)
+    return F.conv2d(F.pad(x_BIHW, (before, after, before, after)), w_OIHW, b_O, conv.stride)
+
+
+def conv_transpose2d(x_BIHW: Tensor, w_IOHW: Tensor, b_O: Tensor | None, conv: spec.Conv) -> Tensor:
+    """Transposed convolution; PyTorch itself crops both sides alike, and what is left over is sliced off."""
+    y_BOHW = F.conv_transpose2d(x_BIHW, w_IOHW, b_O, conv.stride, conv.pad_before)
+    return y_BOHW[..., : conv.side_out, : conv.side_out]
+
+
+def subpixel(x_BIHW: Tensor, w_IOHW: Tensor, b_O: Tensor | None, conv: spec.Conv) -> Tensor:
+    """Transposed convolution as a convolution to the s·s phases of the image (Shi et al. 2016), s being the stride.
+
+    With zeros before the kernel until its padding is q whole strides, and after it until it has m strides, tap
+    s·j + r takes x[i] to y[s·(i + j − q) + r]: phase r of y at a sums x[a − j + q] over j, which is the
+    convolution with the taps of phase r in reverse order and a padding of m − 1 − q. Adds zeros to the kernel,
+    but keeps the vector units full where there are few output channels.
+    """
+    s, q = conv.stride, -(-conv.pad_before // conv.stride)
+    before = q * s - conv.pad_before
+    m = -(-(before + conv.kernel) // s)
+    after = m * s - before - conv.kernel
+    w_IOMSMS = F.pad(w_IOHW, (before, after, before, after)).view(conv.inputs, conv.outputs, m, s, m, s)
+    w = w_IOMSMS.flip(2, 4).permute(1, 3, 5, 0, 2, 4).reshape(conv.outputs * s * s, conv.inputs, m, m)
+    b = None if b_O is None else b_O.repeat_interleave(s * s)
+    return F.pixel_shuffle(F.conv2d(x_BIHW, w, b, padding=m - 1 - q), s)
+
+
+def images(h_BF: Tensor, side: int) -> Tensor:
+    """Features in the order H, W, C as channels-last images."""
+    return h_BF.view(len(h_BF), side, side, -1).permute(0, 3, 1, 2)
+
+
+def features(h_BFHW: Tensor) -> Tensor:
+    """Images as features in the order H, W, C; copies nothing where they are channels-last."""
+    return h_BFHW.permute(0, 2, 3, 1).flatten(1)
+
+
+class BatchNorm(Layer):
+    """Batch norm in training, over each of some groups of consecutive samples.
+
+    PyTorch's running variance is the unbiased one, n/(n − 1) times the biased. Its update being linear, it is
+    kept so, from n/(n − 1) times the biased start, and turned into the biased one when it is read.
+    """
+
+    scale: nn.Parameter  # (F,)
+    shift: nn.Parameter  # (F,)
+
+    def __init__(
+        self, params: Params, name: str, device: torch.device, *, groups: int, n: int, momentum: float, eps: float
+    ) -> None:
+        """`n` is how many numbers a statistic is taken over; `momentum` the share of the old one that is kept."""
+        super().__init__(params, name, device, {"scale": (0,), "shift": (0,)})
+        self.new_share, self.eps, self.unbiased = 1.0 - momentum, eps, n / (n - 1)
+        self.means = [torch.zeros_like(self.scale.data) for _ in range(groups)]
+        self.vars = [torch.full_like(self.scale.data, self.unbiased) for _ in range(groups)]
+
+    def forward(self, x_BF: Tensor) -> Tensor:
+        """Features (B, F) or images (B, F, H, W)."""
+        if len(self.means) == 1:
+            return self.normalise(x_BF, 0)
+        return torch.cat([self.normalise(x, group) for group, x in enumerate(x_BF.chunk(len(self.means)))])
+
+    def normalise(self, x_BF: Tensor, group: int) -> Tensor:
+        mean, var = self.means[group], self.vars[group]
+        return F.batch_norm(x_BF, mean, var, self.scale, self.shift, True, self.new_share, self.eps)
+
+    def running(self, statistic: str) -> Tensor:
+        """Running `mean` or biased `var`: the mean over the groups."""
+        return (
+            torch.stack(self.means).mean(0) if statistic == "mean" else torch.stack(self.vars).mean(0) / self.unbiased
+        )
+
+
+class LayerNorm(Layer):
+    """Layer norm over the last axis, with the biased variance."""
+
+    scale: nn.Parameter  # (F,)
+    shift: nn.Parameter  # (F,)
+
+    def __init__(self, params: Params, name: str, device: torch.device, eps: float) -> None:
+        super().__init__(params, name, device, {"scale": (0,), "shift": (0,)})
+        self.eps = eps
+
+    def forward(self, x_BF: Tensor) -> Tensor:
+        return F.layer_norm(x_BF, self.scale.shape, self.scale, self.shift, self.eps)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + eˣ); PyTorch turns to x itself at 20, where that is 2e-9 off: at 40 float64 cannot tell."""
+    return F.softplus(x, threshold=40.0)
+
+
+def forms(net: nn.Module) -> str:
+    """The form of each convolution."""
+    return ", ".join(f"{name} {layer.form.__name__}" for name, layer in net.named_modules() if isinstance(layer, Conv))
+
+
+def layout(conv: Conv) -> str:
+    """Layout in memory that a convolution of an NHWC image really comes out in."""
+    side = conv.conv.side_in
+    with torch.no_grad():
+        y_BOHW = conv(conv.w.new_zeros(1, side, side, conv.conv.inputs).permute(0, 3, 1, 2))
+    return "channels_last" if y_BOHW.is_contiguous(memory_format=torch.channels_last) else "contiguous"

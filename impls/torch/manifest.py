@@ -1,0 +1,24 @@
+"""What the harness must know of this implementation before it imports PyTorch: pure data."""
+
+NAME = "torch"
+MODULE = "torch"
+PACKAGES: tuple[tuple[str, ...], ...] = (("torch",),)
+
+VARIANTS = ("eager",)
+DEFAULT_VARIANT = {"cpu": "eager"}
+
+ENVIRONMENT: dict[str, str] = {
+    # Idle OpenMP workers sleep; read when the library is loaded
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # On a CPU PyTorch has no allocator of its own. Without these two the C library gives each step's large tensors
+    # back to the kernel and asks for zeroed pages again: a fifth of a step of autoencoder small. It reads them when
+    # the process starts, not when PyTorch is imported
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+}
+
+PRELOAD: tuple[str, ...] = (
+    "torch",
+    "torch.distributed",  # slow to import, and every data-parallel rank needs it
+    "torch._dynamo",  # imported by the first optimizer that is built, compiled or not
+)
