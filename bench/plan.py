@@ -50,7 +50,8 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
     """
     impls = names(choice.impl, manifests, "impl")
     chosen = names(choice.workload, workloads.WORKLOADS, "workload")
-    platform = "cpu" if choice.platform == "auto" else one(choice.platform, PLATFORMS, "platform")
+    platform = one(choice.platform, ("auto", *PLATFORMS), "platform")
+    platform = "cpu" if platform == "auto" else platform
     size = one(choice.size or DEFAULT_SIZE[platform], workloads.SIZES, "size")
     precisions = names(choice.precision or DEFAULT_PRECISIONS[platform], PRECISIONS, "precision")
     if choice.seed < 0:

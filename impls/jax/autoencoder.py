@@ -75,7 +75,7 @@ def optimisations(state: State) -> dict[str, str | bool]:
     return {
         "jit": True,
         "donation": backend.donates(),
-        "fused_optimizer": True,  # by XLA, as all of the step is one program
+        "fused_optimizer": "by XLA",  # all of the step is one program
         "layout": "NHWC",
         "transposed_convolution": layers.TRANSPOSED,
     }

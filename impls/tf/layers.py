@@ -171,7 +171,7 @@ def layer_norm(params: Params, name: str, x_BF: tf.Tensor, eps: float) -> tf.Ten
 
 
 def leaky_relu(x: tf.Tensor, leak: float) -> tf.Tensor:
-    """x if x > 0 else leak·x, so that the gradient at 0 is the leak.
+    """Slope 1 above 0 and `leak` elsewhere, so that the gradient at 0 is the leak.
 
     The slope as a tensor costs half of what `tf.where` does, whose scalars are spread out element by element.
     Taken as max(x, leak·x), TensorFlow's graph optimiser finds a leaky relu to fuse, and fails.

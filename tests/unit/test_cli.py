@@ -16,7 +16,7 @@ WRONG = [
     (["run", "--precision", "fp31"], "unknown precision 'fp31': did you mean fp32? valid: fp64, fp32"),
     (["run", "--optimizer", "adamx"], "unknown optimizer 'adamx': did you mean adam? valid: adam, adamw"),
     (["run", "--kernels", "plane"], "unknown kernels 'plane': did you mean plain? valid: plain"),
-    (["run", "--platform", "gpu"], "unknown platform 'gpu': valid: cpu"),
+    (["run", "--platform", "mpu"], "unknown platform 'mpu': did you mean cpu? valid: auto, cpu"),
     (["run", "--input", "disk"], "unknown input 'disk': valid: device, host"),
     (["run", "--repeats", "0"], "--repeats 0: give a number above zero"),
     (["run", "--min-time", "-1"], "--min-time -1.0: give a number above zero"),
