@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
-import optax
 from jax import Array
 from numpy.typing import NDArray
 
@@ -74,6 +73,6 @@ def donates() -> bool:
 
 def versions() -> dict[str, str]:
     """Versions of what computes."""
-    found = {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "optax": optax.__version__}
+    found = {name: metadata.version(name) for name in ("jax", "jaxlib", "optax")}
     device = jax.devices()[0]
     return found if device.platform == "cpu" else found | {device.platform: device.client.platform_version}

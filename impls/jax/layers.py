@@ -39,7 +39,7 @@ def features(x_BHWC: Array) -> Array:
 def conv(params: Params, spec: Conv, x_BHWI: Array) -> Array:
     """The convolution or transposed convolution that `spec` describes, with its bias if it has one."""
     convolve = _conv_transposed if spec.transposed else _conv
-    y_BHWO = convolve(x_BHWI, params[f"{spec.name}.w"], spec)
+    y_BHWO: Array = convolve(x_BHWI, params[f"{spec.name}.w"], spec)
     return y_BHWO + params[f"{spec.name}.b"] if f"{spec.name}.b" in params else y_BHWO
 
 

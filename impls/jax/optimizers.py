@@ -18,7 +18,7 @@ Arrays = dict[str, Array]  # by the spec's names
 class Adam(NamedTuple):
     """What `scale_by_adam` remembers."""
 
-    count: Array  # int32, updates done
+    steps: Array  # int32, updates done
     m: Arrays
     v: Arrays
 
@@ -27,10 +27,11 @@ def build(optimizer: Optimizer, specs: Mapping[str, Param]) -> optax.GradientTra
     """The optimizer over parameters by the spec's names, those of `specs` or some of them."""
     chain = [scale_by_adam(optimizer), optax.scale(-optimizer.lr)]
     if optimizer.weight_decay:
-        decay = optax.add_decayed_weights(
-            optimizer.weight_decay, mask=lambda params: {name: specs[name].decay for name in params}
-        )
-        chain.insert(1, decay)
+
+        def decayed(params: Any) -> dict[str, bool]:
+            return {name: specs[name].decay for name in params}
+
+        chain.insert(1, optax.add_decayed_weights(optimizer.weight_decay, mask=decayed))
     return optax.chain(*chain)
 
 
@@ -42,24 +43,24 @@ def scale_by_adam(optimizer: Optimizer) -> optax.GradientTransformation:
         zeros = [{name: jnp.zeros_like(param) for name, param in params.items()} for _ in "mv"]
         return Adam(jnp.zeros((), jnp.int32), *zeros)
 
-    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Adam]:
-        count = state.count + 1
-        m = {name: beta1 * state.m[name] + (1 - beta1) * grad for name, grad in grads.items()}
-        v = {name: beta2 * state.v[name] + (1 - beta2) * grad * grad for name, grad in grads.items()}
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Adam]:
+        steps = state.steps + 1
+        m = {name: beta1 * state.m[name] + (1 - beta1) * grad for name, grad in updates.items()}
+        v = {name: beta2 * state.v[name] + (1 - beta2) * grad * grad for name, grad in updates.items()}
 
         def scale(m: Array, v: Array) -> Array:
-            m_hat = m / one_minus_power(beta1, count, m.dtype)
-            v_hat = v / one_minus_power(beta2, count, v.dtype)
+            m_hat = m / one_minus_power(beta1, steps, m.dtype)
+            v_hat = v / one_minus_power(beta2, steps, v.dtype)
             return m_hat / (jnp.sqrt(v_hat) + optimizer.eps)
 
-        return {name: scale(m[name], v[name]) for name in grads}, Adam(count, m, v)
+        return {name: scale(m[name], v[name]) for name in updates}, Adam(steps, m, v)
 
     return optax.GradientTransformation(init, update)
 
 
-def one_minus_power(beta: float, count: Array, dtype: Any) -> Array:
+def one_minus_power(beta: float, steps: Array, dtype: Any) -> Array:
     """1 − βᵗ as −expm1(t·log β), the logarithm taken in double precision."""
-    return -jnp.expm1(count.astype(dtype) * math.log(beta))
+    return -jnp.expm1(steps.astype(dtype) * math.log(beta))
 
 
 def apply(
