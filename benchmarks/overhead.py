@@ -30,10 +30,10 @@ HALF_WIDTH = 0.005
 
 def main(arguments: list[str]) -> None:
     if arguments:
-        print(real_step(*arguments))
+        print(real_step(*arguments), flush=True)
         return
-    print(f"machine: {machine.cpu_model()}, {len(machine.physical_cores())} physical core(s)")
-    print(f"harness on a step that does nothing: {1e6 * nothing_step_s():.2f} µs a step (limit 20)")
+    print(f"machine: {machine.cpu_model()}, {len(machine.physical_cores())} physical core(s)", flush=True)
+    print(f"harness on a step that does nothing: {1e6 * nothing_step_s():.2f} µs a step (limit 20)", flush=True)
     for name, manifest in manifests.find().items():
         if manifest.installed:
             environment = {**os.environ, **manifest.variables(request_for(name, "autoencoder"))}
