@@ -36,14 +36,14 @@ def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -
     folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells))
     records: list[Record] = []
     with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
-        session = Session(launcher=launcher, folder=folder, settings=settings, manifests=manifests)
-        evidence = proofs.gather(cells, manifests, session.trace, progress.note)
+        runner = Runner(launcher=launcher, folder=folder, settings=settings, manifests=manifests)
+        evidence = proofs.gather(cells, manifests, runner.trace, progress.note)
         jobs = list(plan_jobs(cells, settings, choice.seed, manifests))
         for job in progress.each(jobs):
-            outcome = session.measure(job)
+            outcome = runner.measure(job)
             losses = outcome.fields.get("losses") if outcome.ok else None
             parity = proofs.verdict(job.cell, losses, evidence, manifests[job.cell.impl])
-            records.append(session.record(job, outcome, parity))
+            records.append(runner.record(job, outcome, parity))
             store.append(folder, records[-1])
             progress.done(records[-1])
     show.results(records, as_json=settings.json)
@@ -72,7 +72,7 @@ def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
 
 
 @dataclass(kw_only=True)
-class Session:
+class Runner:
     """One run under way: starts its cells and makes their records."""
 
     launcher: Launcher
