@@ -173,7 +173,7 @@ def layer_norm(params: Params, name: str, x_BF: tf.Tensor, eps: float) -> tf.Ten
 def leaky_relu(x: tf.Tensor, leak: float) -> tf.Tensor:
     """Slope 1 above 0 and `leak` elsewhere, so that the gradient at 0 is the leak.
 
-    The slope as a tensor costs half of what `tf.where` does, whose scalars are spread out element by element.
+    The slope as a tensor is cheaper than `tf.where`, whose scalars are spread out element by element.
     Taken as max(x, leak·x), TensorFlow's graph optimiser finds a leaky relu to fuse, and fails.
     """
     return x * tf.stop_gradient(tf.maximum(tf.sign(x), number(leak, x)))
@@ -200,10 +200,14 @@ def forms(
 ) -> dict[str, str | bool]:
     """What was on, as far as it can be seen in the graph."""
     kinds = {operation.type for operation in graph.graph.get_operations()}
-    return {
+    names = {"DepthToSpace": "phases", "Conv2DBackpropInput": "native"}
+    transposed = " + ".join(name for kind, name in names.items() if kind in kinds)
+    found: dict[str, str | bool] = {
         "compiled_once": function.experimental_get_tracing_count() == 1,
         "fused_optimizer": "ResourceApplyAdam" in kinds,
         "jit": False,
         "layout": "NHWC",
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1",
+        "updates_in_place": "ResourceApplyAdam" in kinds,
     }
+    return found | ({"transposed_conv": transposed} if transposed else {})
