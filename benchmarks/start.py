@@ -49,8 +49,7 @@ def starts(repeats: int = 5) -> None:
             imported.add(cell.impl)
             later = seconds[1:]
             print(
-                f"{cell.label}: {first}{statistics.median(later):.2f} s "
-                f"({min(later):.2f} to {max(later):.2f}, limit 1)"
+                f"{cell.label}: {first}{statistics.median(later):.2f} s ({min(later):.2f} to {max(later):.2f}, limit 1)"
             )
 
 

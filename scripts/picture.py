@@ -1,6 +1,6 @@
 """Take the picture of a report that the README shows: the top of the page, in a real browser.
 
-    python scripts/picture.py results/<run>/report.html docs/report.png
+python scripts/picture.py results/<run>/report.html docs/report.png
 """
 
 import shutil
