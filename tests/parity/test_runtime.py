@@ -1,0 +1,53 @@
+"""What the runtimes are set to, asked of the real frameworks after their own `configure`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import manifests, plan
+from bench.machine import physical_cores
+from bench.plan import Choice
+from bench.spec import Request
+
+SQUARE = {
+    "torch": "import torch; y = torch.full((4096,), 1e-20) * torch.full((4096,), 1e-20); print(float(y.abs().max()))",
+    "tf": "import tensorflow as tf; print(float(tf.function(lambda x: tf.reduce_max(x * x))(tf.fill([4096], 1e-20))))",
+    "jax": "import jax, jax.numpy as jnp; print(float(jax.jit(lambda x: x * x)(jnp.full(4096, 1e-20)).max()))",
+}
+
+
+@pytest.mark.parametrize("impl", manifests.BUILT_IN)
+def test_subnormals_are_flushed(impl: str) -> None:
+    """1e-40 is no normal float32. Whether it is kept must be the same in all frameworks: here it is 0."""
+    assert configured(impl, SQUARE[impl]) == "0.0"
+
+
+@pytest.mark.parametrize("impl", manifests.BUILT_IN)
+def test_threads_are_as_asked(impl: str) -> None:
+    told = configured(impl, "print(backend.devices() and backend.threads()['intra'])")
+    assert told == str(len(physical_cores()))
+
+
+def configured(impl: str, code: str) -> str:
+    """What a program prints after the implementation's `configure`, in a process of its own."""
+    cell = plan.plan_cells(Choice(impl=(impl,), workload=("autoencoder",)), manifests.find())[0]
+    cores = physical_cores()
+    request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
+    manifest = manifests.find()[impl]
+    start = (
+        "import sys, importlib; from bench.spec import Request\n"
+        f"backend = importlib.import_module('{manifest.package}.backend')\n"
+        "backend.configure(Request.from_json(sys.argv[1]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", start + code, request.to_json()],
+        env={**os.environ, **manifest.variables(request)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
