@@ -6,15 +6,13 @@ Both lie in `$SAMESTEP_CACHE` (default `~/.cache/samestep`) under the SHA-256 of
 """
 
 import hashlib
-import json
-import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench import data, parity, workloads
+from bench import cache, data, parity, workloads
 from bench.launch import Launcher
 from bench.manifests import Manifest
 from bench.parity import Losses, Trace
@@ -40,11 +38,6 @@ class Evidence:
     traced: dict[Cell, Losses] = field(
         default_factory=dict[Cell, Losses]
     )  # in this run: a proof's start is a reference
-
-
-def cache(kind: str) -> Path:
-    root = os.environ.get("SAMESTEP_CACHE") or Path.home() / ".cache" / "samestep"
-    return Path(root) / kind
 
 
 def source_hash(manifest: Manifest, workload: str) -> str:
@@ -147,7 +140,7 @@ def gather(
         if cell.impl in installed and manifests[cell.impl].has(cell.workload):
             key = proof_key(manifests[cell.impl], cell)
             if key not in evidence.proofs:
-                evidence.proofs[key] = load("proofs", key) or {}
+                evidence.proofs[key] = cache.load("proofs", key) or {}
                 if not evidence.proofs[key]:
                     made = make_proofs(proof_cell(cell), cell.impl, installed, run_kept, report)
                     evidence.proofs |= made
@@ -201,7 +194,7 @@ def keep_proof(key: str, judged: parity.Judgement) -> dict[str, Any]:
         "slot": judged.difference.slot,
     }
     if judged.equal:
-        save("proofs", key, proof)
+        cache.save("proofs", key, proof)
     return proof
 
 
@@ -218,7 +211,7 @@ def find_reference(
     for name in [*others, cell.impl]:
         manifest = installed[name]
         key = reference_key(manifest, cell)
-        if found := load("references", key):
+        if found := cache.load("references", key):
             return found
         if not manifest.has(cell.workload):
             continue
@@ -234,7 +227,7 @@ def find_reference(
             continue
         version = next(iter(manifest.versions().values()), "")
         reference = {"losses": losses, "impl": name, "name": f"{name} {version} {variant} float64"}
-        save("references", key, reference)
+        cache.save("references", key, reference)
         return reference
     return {"losses": None, "reason": reason}
 
@@ -259,23 +252,3 @@ def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Man
     if not proof.get("equal"):
         return said | {"verdict": "consistent", "reason": f"no proof: {proof.get('reason') or 'none was made'}"}
     return said | {"verdict": "proven", "reason": None}
-
-
-def load(kind: str, key: str) -> dict[str, Any] | None:
-    """What is kept under a key, or None; a file that cannot be read counts as none."""
-    try:
-        return json.loads((cache(kind) / f"{key}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def save(kind: str, key: str, content: Mapping[str, Any]) -> None:
-    """Keep it, whole or not at all; a cache that cannot be written is no fault of the cell."""
-    path = cache(kind) / f"{key}.json"
-    part = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content), encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)

@@ -7,9 +7,7 @@ and an implementation reads it from there.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -261,19 +259,13 @@ def init_params(workload: Workload, seed: int) -> "dict[str, NDArray[np.float64]
     return {name: draw(name, param) for name, param in workload.param_specs().items()}
 
 
-@cache
-def _half_width(fan_in: int, fan_out: int) -> float:
-    return (6.0 / (fan_in + fan_out)) ** 0.5
-
-
 def glorot(shape: tuple[int, ...]) -> Param:
     """A matrix or kernel drawn uniformly within ±sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010)."""
     receptive = 1
     for side in shape[:-2]:
         receptive *= side
-    return Param(
-        shape=shape, init="uniform", scale=_half_width(receptive * shape[-2], receptive * shape[-1]), decay=True
-    )
+    half_width = (6.0 / (receptive * (shape[-2] + shape[-1]))) ** 0.5
+    return Param(shape=shape, init="uniform", scale=half_width, decay=True)
 
 
 def zeros(*shape: int) -> Param:
@@ -292,6 +284,3 @@ def param_count(workload: Workload) -> int:
             count *= side
         total += count
     return total
-
-
-Params = Mapping[str, Any]

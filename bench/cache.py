@@ -1,0 +1,32 @@
+"""Where proofs and references are kept: `$SAMESTEP_CACHE`, by default `~/.cache/samestep`; a file for each key."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def folder(kind: str) -> Path:
+    root = os.environ.get("SAMESTEP_CACHE") or Path.home() / ".cache" / "samestep"
+    return Path(root) / kind
+
+
+def load(kind: str, key: str) -> dict[str, Any] | None:
+    """What is kept under a key, or None; a file that cannot be read counts as none."""
+    try:
+        return json.loads((folder(kind) / f"{key}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def save(kind: str, key: str, content: Mapping[str, Any]) -> None:
+    """Keep it, whole or not at all; a cache that cannot be written is no fault of the cell."""
+    path = folder(kind) / f"{key}.json"
+    part = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(content), encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
