@@ -1,10 +1,17 @@
-"""Where proofs and references are kept: `$SAMESTEP_CACHE`, by default `~/.cache/samestep`; a file for each key."""
+"""Where evidence is kept: `$SAMESTEP_CACHE`, by default `~/.cache/samestep`, a file for each key.
+
+Some of it ships with the package, a file for each kind in `shipped/`: what one framework alone, or a small machine,
+could not make.
+"""
 
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+SHIPPED = Path(__file__).parent / "shipped"
 
 
 def folder(kind: str) -> Path:
@@ -13,11 +20,18 @@ def folder(kind: str) -> Path:
 
 
 def load(kind: str, key: str) -> dict[str, Any] | None:
-    """What is kept under a key, or None; a file that cannot be read counts as none."""
+    """What is kept or shipped under a key, or None; a file that cannot be read counts as none."""
     try:
         return json.loads((folder(kind) / f"{key}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
+        return shipped(kind).get(key)
+
+
+@cache
+def shipped(kind: str) -> dict[str, Any]:
+    """What ships with the package, by key."""
+    path = SHIPPED / f"{kind}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def save(kind: str, key: str, content: Mapping[str, Any]) -> None:

@@ -5,8 +5,9 @@ Reads their manifests, which are pure data, and the metadata of installed packag
 
 import importlib
 import importlib.util
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +30,7 @@ class Manifest:
     default_variant: Mapping[str, str]  # by platform
     environment: Mapping[str, str]  # set before the import; values are formatted with a request's numbers
     preload: tuple[str, ...]  # modules that a template imports before it forks a cell
+    programs: Mapping[str, str] = field(default_factory=dict[str, str])  # by variant, what it runs to compile
 
     @property
     def folder(self) -> Path:
@@ -44,6 +46,13 @@ class Manifest:
     def absence(self) -> str | None:
         """Why this implementation cannot run here, or None."""
         return None if self.installed else f"{self.module} is not installed: pip install 'samestep[{self.name}]'"
+
+    def lacks(self, variant: str) -> str | None:
+        """Why a variant cannot run here although the framework is installed, or None."""
+        program = self.programs.get(variant)
+        if program is None or shutil.which(program):
+            return None
+        return f"{self.name} {variant} needs {program}: install it, for example with 'apt-get install {program}'"
 
     def versions(self) -> dict[str, str]:
         """Version of each distribution that is installed, by the name it is installed under."""
@@ -85,4 +94,5 @@ def read(name: str, package: str) -> Manifest:
         default_variant=data.DEFAULT_VARIANT,
         environment=data.ENVIRONMENT,
         preload=data.PRELOAD,
+        programs=getattr(data, "PROGRAMS", {}),
     )

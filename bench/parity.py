@@ -181,3 +181,14 @@ def trajectory_fault(losses: Losses, reference: Losses, precision: str, size: st
         if not share <= allowed:
             return max(share for share, _ in shares), f"{name} at step {step} is {share:.1e} off, {allowed:.0e} allowed"
     return max(share for share, _ in shares), None
+
+
+def kernel_fault(name: str, best: float, plain: float, eps: float) -> str | None:
+    """Why a kernel cannot stand for its plain form, or None.
+
+    `best` and `plain` are how far each lies from the plain form in float64, with the same inputs and as a share of the
+    largest value; `eps` is the precision's. A kernel may err three times as much as the plain form, as it sums in
+    another order, or by eight roundings where the plain form is nearly exact.
+    """
+    allowed = max(3.0 * plain, 8.0 * eps)
+    return None if best <= allowed else f"{name} is {best:.1e} off, {allowed:.1e} allowed"

@@ -1,19 +1,21 @@
 """From what the user asked for to the requests that will run: cells, rounds, and an estimate of the time."""
 
-import difflib
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import workloads
 from bench.manifests import Manifest
-from bench.spec import INPUTS, KERNELS, OPTIMIZERS, PLATFORMS, PRECISIONS, Cell, WrongInput
+from bench.optimizer import check_optimizer
+from bench.spec import INPUTS, KERNELS, PLATFORMS, PRECISIONS, Cell, WrongInput, one
 
 DEFAULT_PRECISIONS = {"cpu": ("fp32",)}
 DEFAULT_SIZE = {"cpu": "tiny"}
+DEFAULT_KERNELS = {"cpu": "plain"}
 CPU_BATCH = {("lm", "small"): 8}  # where the size's own batch would take minutes a step
 RATE_FLOPS = 2e10  # assumed of one core in estimates of time, never in results
 CELL_S = 2.5  # assumed for starting a cell and for its first step
+COMPILE_S = {"compile": 60.0, "xla": 15.0}  # assumed on top of that for the first repeat of a variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +98,8 @@ def make_cell(
         batch_per_device=spec.batch // choice.devices,
         global_batch=spec.batch,
         norm_groups=choice.devices,
-        optimizer=one(choice.optimizer or spec.default_optimizer, OPTIMIZERS, "optimizer"),
-        kernels=one(choice.kernels or "plain", KERNELS, "kernels"),
+        optimizer=check_optimizer(choice.optimizer or spec.default_optimizer),
+        kernels=one(choice.kernels or DEFAULT_KERNELS[platform], KERNELS, "kernels"),
         engine="plain",
         input=one(choice.input, INPUTS, "input"),
         seed=choice.seed,
@@ -119,7 +121,7 @@ def estimate_s(cells: Iterable[Cell], repeats: int, min_time_s: float, threads: 
     for cell in cells:
         step_s = workloads.get(cell.workload, cell.size, cell.global_batch).flops_per_step / (RATE_FLOPS * threads)
         windows_s, latency_s = max(min_time_s, 5 * step_s), min(50 * step_s, 1.0 + step_s)
-        total += repeats * (CELL_S + 20 * step_s + windows_s + latency_s)
+        total += repeats * (CELL_S + 20 * step_s + windows_s + latency_s) + COMPILE_S.get(cell.variant, 0.0)
     return total
 
 
@@ -131,20 +133,6 @@ def names(asked: Sequence[str], known: Iterable[str], what: str) -> list[str]:
     if "all" in asked:
         return known
     return list(dict.fromkeys(one(name, known, what) for name in asked))
-
-
-def one(name: str, known: Iterable[str], what: str) -> str:
-    """The name itself if it is known.
-
-    Raises:
-        WrongInput: it is not; the line names the nearest and all that are.
-    """
-    known = list(known)
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise WrongInput(f"unknown {what} {name!r}: {hint}valid: {', '.join(known)}")
 
 
 def positive(flag: str, value: float) -> None:

@@ -1,26 +1,21 @@
-"""Evidence that a cell's step is the right one: float64 proofs and reference trajectories, made once and kept.
+"""Float64 proofs: that this very source, with these versions, computes the same trajectory as another framework.
 
-A proof says that this very source, with these versions, computed the same float64 trajectory as another framework.
-A reference holds the float64 losses of the first steps at a cell's own batch and seed, made by another framework.
-Both lie in `$SAMESTEP_CACHE` (default `~/.cache/samestep`) under the SHA-256 of all that they depend on.
+A proof is made once and kept under the SHA-256 of all that it depends on: in `$SAMESTEP_CACHE`, or shipped with the
+package for machines that have one framework.
 """
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import cache, data, parity, workloads
 from bench.launch import Launcher
 from bench.manifests import Manifest
-from bench.parity import Losses, Trace
-from bench.spec import Cell, Request, digest, spec_hash
-
-PROOF_STEPS = 20
-PROOF_SIZE = "tiny"  # stands for its network: a network's sizes differ in width alone
-PARTNERS = ("torch", "jax", "tf")  # who makes a reference: the first that is another framework than the cell's
+from bench.parity import Trace
+from bench.spec import Cell, Request, digest
 
 Report = Callable[[str], None]  # told what is being made
 
@@ -29,23 +24,12 @@ class TraceFailed(Exception):
     """A trace could not be made; the text says why."""
 
 
-@dataclass(kw_only=True)
-class Evidence:
-    """What verdicts rest on, filled by `gather`."""
-
-    proofs: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])  # by key; or why there is none
-    references: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])  # by cell id
-    traced: dict[Cell, Losses] = field(
-        default_factory=dict[Cell, Losses]
-    )  # in this run: a proof's start is a reference
-
-
 def source_hash(manifest: Manifest, workload: str) -> str:
     """SHA-256 over all source that decides what a step computes: the implementation's, and the specification's."""
     others = {f"{name}.py" for name in workloads.WORKLOADS if name != workload}
     bench = Path(__file__).parent
     files = [path for path in sorted(manifest.folder.glob("*.py")) if path.name not in others]
-    files += [bench / "spec.py", bench / "workloads" / f"{workload}.py"]
+    files += [bench / "spec.py", bench / "optimizer.py", bench / "workloads" / f"{workload}.py"]
     content = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
     return digest(content)
 
@@ -59,47 +43,32 @@ def software(manifest: Manifest) -> dict[str, str]:
 
 
 def proof_key(manifest: Manifest, cell: Cell) -> str:
-    workload = workloads.get(cell.workload, cell.size)
+    """Of the proof that stands for a cell, with the plain kernels: the others are exact in no float64 of their own."""
+    network = workloads.STAND_INS[cell.size]
     return digest(
         {
             "impl": manifest.name,
             "source": source_hash(manifest, cell.workload),
-            "data": data.data_hash(cell.workload),
+            "data": data.data_hash(workloads.get(cell.workload, network).data),
             "software": software(manifest),
             "variant": cell.variant,
             "optimizer": cell.optimizer,
-            "network": workload.network,
+            "network": network,
             "devices": cell.devices,
             "norm_groups": cell.norm_groups,
-            "kernels": cell.kernels,
+            "kernels": "plain",
             "tolerance": parity.FP64,
-        }
-    )
-
-
-def reference_key(manifest: Manifest, cell: Cell) -> str:
-    """Key of the reference that `manifest`'s framework makes for a cell."""
-    workload = workloads.get(cell.workload, cell.size, cell.global_batch)
-    return digest(
-        {
-            "spec": spec_hash(workload, cell.optimizer, data.data_hash(cell.workload)),
-            "batch": cell.global_batch,
-            "seed": cell.seed,
-            "norm_groups": cell.norm_groups,
-            "steps": parity.CHECKED_STEPS,
-            "source": source_hash(manifest, cell.workload),
-            "software": software(manifest),
-            "impl": manifest.name,
         }
     )
 
 
 def proof_cell(cell: Cell) -> Cell:
     """The cell whose float64 trace proves this cell's network."""
-    batch = workloads.get(cell.workload, PROOF_SIZE).batch
+    size = workloads.STAND_INS[cell.size]
+    batch = workloads.get(cell.workload, size).batch
     return replace(
-        cell, size=PROOF_SIZE, precision="fp64", batch_per_device=batch // cell.devices, global_batch=batch,
-        seed=0, input="device", arm=None,
+        cell, size=size, precision="fp64", batch_per_device=batch // cell.devices, global_batch=batch,
+        kernels="plain", seed=0, input="device", arm=None,
     )  # fmt: skip
 
 
@@ -121,31 +90,17 @@ def run_trace(launcher: Launcher, cell: Cell, steps: int, request: Request, time
     return Trace(losses=outcome.fields["losses"], state=state)
 
 
-def gather(
-    cells: Iterable[Cell], manifests: Mapping[str, Manifest], run: Callable[[Cell, int], Trace], report: Report
-) -> Evidence:
-    """Find, or make, a proof and a reference for every cell whose framework is installed.
+def run_kernels(launcher: Launcher, cell: Cell, request: Request, timeout_s: float, log: Path) -> dict[str, Any]:
+    """For each kernel of a cell how far it and its plain form are from float64: see `parity.kernel_fault`.
 
-    `run` makes the trace of a cell over a number of steps, or raises TraceFailed; `report` is told what is made.
+    Raises:
+        TraceFailed: the cell did not end well.
     """
-    installed = {name: manifest for name, manifest in manifests.items() if manifest.installed}
-    evidence = Evidence()
-
-    def run_kept(cell: Cell, steps: int) -> Trace:
-        trace = run(cell, steps)
-        evidence.traced[cell] = trace.losses
-        return trace
-
-    for cell in cells:
-        if cell.impl in installed and manifests[cell.impl].has(cell.workload):
-            key = proof_key(manifests[cell.impl], cell)
-            if key not in evidence.proofs:
-                evidence.proofs[key] = cache.load("proofs", key) or {}
-                if not evidence.proofs[key]:
-                    made = make_proofs(proof_cell(cell), cell.impl, installed, run_kept, report)
-                    evidence.proofs |= made
-            evidence.references[cell.id] = find_reference(cell, installed, evidence.traced, run_kept, report)
-    return evidence
+    folder = launcher.scratch / f"kernels-{cell.id}"
+    outcome = launcher.run(replace(request, task="kernels", folder=str(folder)), timeout_s, log)
+    if not outcome.ok:
+        raise TraceFailed(f"{cell.label}: {outcome.fields['status']}: {outcome.fields['reason']}")
+    return outcome.fields["kernels"]
 
 
 def make_proofs(
@@ -158,6 +113,7 @@ def make_proofs(
         it may be this cell's mistake.
     """
     workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+    steps = workloads.PROOF_STEPS[cell.size]
     traces: dict[tuple[str, str], Trace] = {}
     cells: dict[tuple[str, str], Cell] = {}
     failures: dict[tuple[str, str], str] = {}
@@ -167,20 +123,20 @@ def make_proofs(
             cells[name, variant] = replace(cell, impl=name, variant=variant)
             report(f"proving {cells[name, variant].label}")
             try:
-                traces[name, variant] = run(cells[name, variant], PROOF_STEPS)
+                traces[name, variant] = run(cells[name, variant], steps)
             except TraceFailed as error:
                 failures[name, variant] = str(error)
     judged = parity.judge(traces, workload.param_specs(), workload.optimizer(cell.optimizer).lr)
     found: dict[str, dict[str, Any]] = {}
     for name, of_cell in cells.items():
         key = proof_key(installed[of_cell.impl], of_cell)
-        proof = keep_proof(key, judged[name]) if name in judged else {"equal": None, "reason": failures[name]}
+        proof = keep_proof(key, judged[name], steps) if name in judged else {"equal": None, "reason": failures[name]}
         if of_cell.impl == impl or proof["equal"]:
             found[key] = proof
     return found
 
 
-def keep_proof(key: str, judged: parity.Judgement) -> dict[str, Any]:
+def keep_proof(key: str, judged: parity.Judgement, steps: int) -> dict[str, Any]:
     """The proof as plain data; on disk too if it is one. Without a second framework `equal` is None."""
     if judged.difference is None:
         return {"equal": None, "reason": judged.reason}
@@ -188,7 +144,7 @@ def keep_proof(key: str, judged: parity.Judgement) -> dict[str, Any]:
         "equal": judged.equal,
         "reason": judged.reason,
         "against": list(judged.against),
-        "steps": PROOF_STEPS,
+        "steps": steps,
         "loss": judged.difference.loss,
         "param": judged.difference.param,
         "slot": judged.difference.slot,
@@ -196,59 +152,3 @@ def keep_proof(key: str, judged: parity.Judgement) -> dict[str, Any]:
     if judged.equal:
         cache.save("proofs", key, proof)
     return proof
-
-
-def find_reference(
-    cell: Cell,
-    installed: Mapping[str, Manifest],
-    traced: Mapping[Cell, Losses],
-    run: Callable[[Cell, int], Trace],
-    report: Report,
-) -> dict[str, Any]:
-    """Float64 losses of a cell's first steps by another framework; by its own only if it is alone."""
-    others = [name for name in dict.fromkeys((*PARTNERS, *installed)) if name in installed and name != cell.impl]
-    reason = ""
-    for name in [*others, cell.impl]:
-        manifest = installed[name]
-        key = reference_key(manifest, cell)
-        if found := cache.load("references", key):
-            return found
-        if not manifest.has(cell.workload):
-            continue
-        variant = manifest.default_variant[cell.platform]
-        partner = replace(cell, impl=name, variant=variant, precision="fp64", input="device", arm=None)
-        try:
-            if partner not in traced:
-                report(f"reference {partner.label}")
-                run(partner, parity.CHECKED_STEPS)
-            losses = {loss: values[: parity.CHECKED_STEPS] for loss, values in traced[partner].items()}
-        except TraceFailed as error:
-            reason = str(error)
-            continue
-        version = next(iter(manifest.versions().values()), "")
-        reference = {"losses": losses, "impl": name, "name": f"{name} {version} {variant} float64"}
-        cache.save("references", key, reference)
-        return reference
-    return {"losses": None, "reason": reason}
-
-
-def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Manifest) -> dict[str, Any]:
-    """The record's `parity`: proven, consistent, diverged or unchecked, with what it rests on."""
-    key = proof_key(manifest, cell)
-    proof, reference = evidence.proofs.get(key, {}), evidence.references.get(cell.id, {})
-    said = {"max_rel_loss_diff": None, "reference": reference.get("name"), "proof": key if proof.get("equal") else None}
-    if losses is None:
-        return said | {"verdict": "unchecked", "reason": "the cell returned no losses"}
-    if not reference.get("losses"):
-        return said | {"verdict": "unchecked", "reason": reference.get("reason") or "no reference was made"}
-    share, fault = parity.trajectory_fault(losses, reference["losses"], cell.precision, cell.size)
-    said["max_rel_loss_diff"] = share
-    if fault:
-        return said | {"verdict": "diverged", "reason": f"{fault} ({reference['name']})"}
-    if proof.get("equal") is False:
-        return said | {"verdict": "diverged", "reason": f"in float64 it {proof['reason']}"}
-    if reference["impl"] == cell.impl:
-        return said | {"verdict": "consistent", "reason": "no other framework to agree with"}
-    if not proof.get("equal"):
-        return said | {"verdict": "consistent", "reason": f"no proof: {proof.get('reason') or 'none was made'}"}
-    return said | {"verdict": "proven", "reason": None}

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, data, machine, plan, proofs, record, show, store, workloads
+from bench import __version__, data, machine, plan, proofs, record, show, store, verdict, workloads
 from bench.launch import Launcher, Outcome
 from bench.manifests import Manifest
 from bench.parity import Trace
@@ -37,12 +38,13 @@ def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -
     records: list[Record] = []
     with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
         runner = Runner(launcher=launcher, folder=folder, settings=settings, manifests=manifests)
-        evidence = proofs.gather(cells, manifests, runner.trace, progress.note)
+        able = [cell for cell in cells if absence(cell, manifests) is None]
+        evidence = verdict.gather(able, manifests, runner, progress.note)
         jobs = list(plan_jobs(cells, settings, choice.seed, manifests))
         for job in progress.each(jobs):
             outcome = runner.measure(job)
             losses = outcome.fields.get("losses") if outcome.ok else None
-            parity = proofs.verdict(job.cell, losses, evidence, manifests[job.cell.impl])
+            parity = verdict.verdict(job.cell, losses, evidence, manifests[job.cell.impl])
             records.append(runner.record(job, outcome, parity))
             store.append(folder, records[-1])
             progress.done(records[-1])
@@ -68,7 +70,9 @@ def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
     manifest = manifests[cell.impl]
     if manifest.absence:
         return manifest.absence
-    return None if manifest.has(cell.workload) else f"{cell.impl} has no {cell.workload}"
+    if not manifest.has(cell.workload):
+        return f"{cell.impl} has no {cell.workload}"
+    return manifest.lacks(cell.variant)
 
 
 @dataclass(kw_only=True)
@@ -88,20 +92,26 @@ class Runner:
         reason = absence(job.cell, self.manifests)
         if reason:
             return Outcome.failed("unsupported", reason)
-        log = self.folder / store.LOGS / f"{job.cell.id}-{job.repeat}.log"
-        outcome = self.launcher.run(self.request(job.cell, job.repeat), self.settings.timeout_s, log)
-        if log.exists() and not log.stat().st_size:
-            log.unlink()
-        return outcome
+        with self.kept_log(f"{job.cell.id}-{job.repeat}") as log:
+            return self.launcher.run(self.request(job.cell, job.repeat), self.settings.timeout_s, log)
 
     def trace(self, cell: Cell, steps: int) -> Trace:
         """Float64 losses and final state, for proofs and references."""
-        log = self.folder / store.LOGS / f"trace-{cell.id}.log"
-        request = replace(self.request(cell, 0), task="trace")
-        trace = proofs.run_trace(self.launcher, cell, steps, request, self.settings.timeout_s, log)
+        with self.kept_log(f"trace-{cell.id}") as log:
+            return proofs.run_trace(self.launcher, cell, steps, self.request(cell, 0), self.settings.timeout_s, log)
+
+    def test_kernels(self, cell: Cell) -> dict[str, Any]:
+        """Errors of the kernels that `best` takes, and of the plain forms."""
+        with self.kept_log(f"kernels-{cell.id}") as log:
+            return proofs.run_kernels(self.launcher, cell, self.request(cell, 0), self.settings.timeout_s, log)
+
+    @contextmanager
+    def kept_log(self, name: str) -> Generator[Path]:
+        """A log's path; the file is kept if anything was written."""
+        log = self.folder / store.LOGS / f"{name}.log"
+        yield log
         if log.exists() and not log.stat().st_size:
             log.unlink()
-        return trace
 
     def request(self, cell: Cell, repeat: int) -> Request:
         cores = machine.physical_cores()
@@ -113,13 +123,14 @@ class Runner:
             threads=len(cores),
             cpus=cores,
             min_time_s=self.settings.min_time_s,
+            cache=str(self.launcher.scratch / "compiled" / cell.id),
         )
 
     def record(self, job: Job, outcome: Outcome, parity: Mapping[str, Any]) -> Record:
         """The whole record of a job: what the worker found, and what only the runner knows."""
         cell, manifest = job.cell, self.manifests[job.cell.impl]
         workload = workloads.get(cell.workload, cell.size, cell.global_batch)
-        data_hash = data.data_hash(cell.workload)
+        data_hash = data.data_hash(workload.data)
         known: dict[str, Any] = {
             "cell": asdict(cell),
             "cell_id": cell.id,
@@ -129,7 +140,6 @@ class Runner:
             "run": self.folder.resolve().name,
             "started_at": now(),
             "parity": dict(parity),
-            "compile_cache": "cold",
             "items_per_step": workload.items_per_step,
             "item": workload.item,
             "flops_per_step": workload.flops_per_step,
@@ -137,7 +147,7 @@ class Runner:
             "machine": self.fingerprint,
             "versions": proofs.software(manifest) | {"samestep": __version__} | outcome.fields.pop("versions", {}),
             "flags": manifest.variables(self.request(cell, job.repeat)),
-            "data": {"name": data.SOURCES[cell.workload], "sha256": data_hash},
+            "data": {"name": workload.data, "sha256": data_hash},
         }
         return record.complete(known | outcome.fields, NOT_MEASURED | outcome.reasons)
 

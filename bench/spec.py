@@ -1,28 +1,44 @@
-"""What a cell is made of, as plain data: parameters, optimizers, cells, requests.
+"""What a cell is made of, as plain data: parameters, layers, cells, requests.
 
 Nothing here knows a framework. Every number that frameworks disagree on by default (an epsilon,
 a variance's divisor, the edge that padding falls on) is stated here or in `bench.workloads`,
 and an implementation reads it from there.
 """
 
+import difflib
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from bench.optimizer import Optimizer
+
 PRECISIONS = ("fp64", "fp32")
-OPTIMIZERS = ("adam", "adamw")
-KERNELS = ("plain",)
+KERNELS = ("plain", "best")
 INPUTS = ("device", "host")
 PLATFORMS = ("cpu",)
 
 
 class WrongInput(Exception):
     """Something that the user gave cannot be used; the text is one line that says what to do."""
+
+
+def one(name: str, known: Iterable[str], what: str) -> str:
+    """The name itself if it is known.
+
+    Raises:
+        WrongInput: it is not; the line names the nearest and all that are.
+    """
+    known = list(known)
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise WrongInput(f"unknown {what} {name!r}: {hint}valid: {', '.join(known)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,26 +49,6 @@ class Param:
     init: Literal["normal", "uniform", "zeros", "ones"]
     scale: float = 0.0  # normal: the standard deviation; uniform: half the width
     decay: bool = False  # whether AdamW's weight decay applies
-
-
-@dataclass(frozen=True, kw_only=True)
-class Optimizer:
-    """Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), for a gradient g at step t = 1, 2, …
-
-        m ← β₁ m + (1 − β₁) g              v ← β₂ v + (1 − β₂) g²
-        p ← p − lr·λ·p                     only `adamw`, only where `Param.decay`; p before the step
-        p ← p − lr · (m / (1 − β₁ᵗ)) / (sqrt(v / (1 − β₂ᵗ)) + ε)
-
-    m and v start at zero; 1 − βᵗ is computed in double precision, or as −expm1(t·log β).
-    Slots are exported as `m/<param>` and `v/<param>`.
-    """
-
-    name: str
-    lr: float
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-    weight_decay: float = 0.0  # λ; zero for `adam`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +117,7 @@ class Workload(Protocol):
     @property
     def batch(self) -> int: ...  # samples in one step over all devices
     @property
-    def network(self) -> str: ...  # what a proof covers: sizes of one network differ in width alone
+    def data(self) -> str: ...  # what it draws from, one of `bench.data.SOURCES`
     @property
     def item(self) -> str: ...  # unit of throughput
     @property
@@ -133,7 +129,7 @@ class Workload(Protocol):
     @property
     def default_optimizer(self) -> str: ...
     def param_specs(self) -> dict[str, Param]: ...  # the one updated last stands last
-    def optimizer(self, name: str) -> Optimizer: ...
+    def optimizer(self, name: str) -> "Optimizer": ...
     def batch_at(self, step: int, seed: int, start: int, stop: int) -> "dict[str, NDArray[Any]]": ...
     def check(self, norm_groups: int) -> None: ...  # raises WrongInput for a batch it cannot take
 
@@ -177,7 +173,8 @@ class Request:
     """All that a worker needs to run one cell once; travels as `request.json`."""
 
     cell: Cell
-    task: Literal["measure", "trace"]  # trace: some steps from the start, losses and final state exported
+    # trace: some steps from the start, losses and final state exported; kernels: the `best` ones against the plain
+    task: Literal["measure", "trace", "kernels"]
     folder: str  # absolute; the worker writes record.json (and state.npz) here
     repeat: int = 0
     steps: int = 20  # warm-up steps (measure) or all steps (trace); their losses are recorded
@@ -188,6 +185,7 @@ class Request:
     window_s: float = 0.1  # a window lasts at least this long
     latency_steps: int = 50  # the latency pass ends after this many steps
     latency_s: float = 1.0  # or after this long
+    cache: str = ""  # folder for what the framework compiles, if it can keep that; empty: keep nothing
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -207,56 +205,9 @@ def digest(plain: object) -> str:
 
 def spec_hash(workload: Workload, optimizer: str, data_hash: str) -> str:
     """Identity of the mathematics, equal in all frameworks: numbers (without batch), optimizer, data."""
-    numbers = {f.name: getattr(workload, f.name) for f in fields(workload) if f.name != "batch"}  # type: ignore[arg-type]
+    left_out = ("batch", "recipe")  # the one optimizer that is used is in it
+    numbers = {f.name: getattr(workload, f.name) for f in fields(workload) if f.name not in left_out}  # type: ignore[arg-type]
     return digest([workload.name, numbers, asdict(workload.optimizer(optimizer)), data_hash])
-
-
-# --- randomness: bits from Philox, whose raw stream NumPy guarantees; all else is written out here
-
-
-def random_bits(count: int, *key: int | str) -> "NDArray[np.uint64]":
-    """`count` random 64-bit words that depend on `key` alone, never on what was drawn before."""
-    import numpy as np
-
-    name = "/".join(str(part) for part in key).encode()
-    return np.random.Philox(key=int.from_bytes(hashlib.sha256(name).digest()[:16], "little")).random_raw(count)
-
-
-def random_uniform(count: int, *key: int | str) -> "NDArray[np.float64]":
-    """`count` float64 in [0, 1): the upper 53 bits of each word."""
-    import numpy as np
-
-    return (random_bits(count, *key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def random_normal(count: int, *key: int | str) -> "NDArray[np.float64]":
-    """`count` standard normal float64 by Box and Muller (1958), cosines first, then sines."""
-    import numpy as np
-
-    half = (count + 1) // 2
-    u = random_uniform(2 * half, *key)
-    radius, angle = np.sqrt(-2.0 * np.log1p(-u[:half])), 2.0 * np.pi * u[half:]
-    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], dtype=np.float64)[:count]
-
-
-def init_params(workload: Workload, seed: int) -> "dict[str, NDArray[np.float64]]":
-    """Parameters by name in canonical layout, float64, keyed by seed and name so that order never matters."""
-    import numpy as np
-
-    def draw(name: str, param: Param) -> "NDArray[np.float64]":
-        count = int(np.prod(param.shape))
-        match param.init:
-            case "zeros":
-                flat = np.zeros(count)
-            case "ones":
-                flat = np.ones(count)
-            case "normal":
-                flat = param.scale * random_normal(count, seed, "param", name)
-            case "uniform":
-                flat = param.scale * (2.0 * random_uniform(count, seed, "param", name) - 1.0)
-        return flat.reshape(param.shape)
-
-    return {name: draw(name, param) for name, param in workload.param_specs().items()}
 
 
 def glorot(shape: tuple[int, ...]) -> Param:
@@ -266,6 +217,11 @@ def glorot(shape: tuple[int, ...]) -> Param:
         receptive *= side
     half_width = (6.0 / (receptive * (shape[-2] + shape[-1]))) ** 0.5
     return Param(shape=shape, init="uniform", scale=half_width, decay=True)
+
+
+def normal(shape: tuple[int, ...], scale: float) -> Param:
+    """A matrix, kernel or embedding drawn from a normal distribution with standard deviation `scale`."""
+    return Param(shape=shape, init="normal", scale=scale, decay=True)
 
 
 def zeros(*shape: int) -> Param:

@@ -17,9 +17,15 @@ from bench.plan import Choice
 from bench.proofs import TraceFailed
 from bench.spec import Cell, Request, WrongInput
 
-STEPS = {"tiny": 20, "small": 3}
-DEFAULT_SIZES = {"gan": ("tiny", "small"), "autoencoder": ("tiny", "small"), "lm": ("tiny",)}
+STEPS = {"small": 3, **workloads.PROOF_STEPS}
 DEFAULT_PRECISIONS = ("fp64", "fp32")
+LEFT_OUT = {
+    ("lm", "small", "*"),
+    ("gan", "small", "xla"),
+    ("autoencoder", "small", "xla"),
+}  # by default, as they take half a minute a step
+OTHERS_ON = ("autoencoder", "tiny")  # where every optimizer but the workload's own is proven, in float64
+OTHERS = ("adamw", "adam+clip+cosine", "rmsprop", "rmsprop-centered+cosine", "sgd+clip", "sgd-nesterov+clip+cosine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +49,11 @@ def verify(choice: Choice, steps: int | None, timeout_s: float, manifests: Mappi
         def run(cell: Cell, count: int) -> Trace:
             progress.note(f"tracing {cell.label}, {count} steps")
             cores = physical_cores()
-            request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
+            cache = str(launcher.scratch / "compiled")
+            request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores, cache=cache)
             return proofs.run_trace(launcher, cell, count, request, timeout_s, launcher.scratch / "trace.log")
 
-        for (_, size), group in groupby(cells, key=lambda cell: (cell.workload, cell.size)):
+        for (_, size, _), group in groupby(cells, key=lambda cell: (cell.workload, cell.size, cell.optimizer)):
             rows += verify_workload(list(group), steps or STEPS[size], run, manifests)
     return rows
 
@@ -59,14 +66,39 @@ def check(steps: int | None, timeout_s: float) -> None:
 
 
 def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
-    """The cells to prove: by default each workload at its sizes, in float64 and float32."""
+    """The cells to prove, those that can run here: of what was not chosen all, and for large networks their twins.
+
+    By default each workload at all sizes with its own optimizer in float64 and float32, then the other optimizers.
+    """
     chosen = plan.names(choice.workload, workloads.WORKLOADS, "workload")
-    precisions = choice.precision or DEFAULT_PRECISIONS
+    wanted = replace(choice, variant=choice.variant or ("all",), precision=choice.precision or DEFAULT_PRECISIONS)
     cells: list[Cell] = []
     for workload in chosen:
-        for size in (choice.size,) if choice.size else DEFAULT_SIZES[workload]:
-            cells += plan.plan_cells(replace(choice, workload=(workload,), size=size, precision=precisions), manifests)
-    return [cell for cell in cells if manifests[cell.impl].installed and manifests[cell.impl].has(cell.workload)]
+        for size in (choice.size,) if choice.size else workloads.SIZES:
+            of_size = plan.plan_cells(replace(wanted, workload=(workload,), size=size), manifests)
+            cells += [stand_in(cell) for cell in of_size if choice.size or not left_out(cell)]
+    if choice.size is None and choice.optimizer is None and OTHERS_ON[0] in chosen:
+        doubles = replace(wanted, workload=OTHERS_ON[:1], size=OTHERS_ON[1], precision=("fp64",))
+        for optimizer in OTHERS:
+            cells += plan.plan_cells(replace(doubles, optimizer=optimizer), manifests)
+    return [cell for cell in cells if can_run(cell, manifests[cell.impl])]
+
+
+def left_out(cell: Cell) -> bool:
+    return any((cell.workload, cell.size, variant) in LEFT_OUT for variant in (cell.variant, "*"))
+
+
+def can_run(cell: Cell, manifest: Manifest) -> bool:
+    return manifest.installed and manifest.has(cell.workload) and not manifest.lacks(cell.variant)
+
+
+def stand_in(cell: Cell) -> Cell:
+    """The twin of a cell whose network is too large to prove; the cell itself otherwise."""
+    size = workloads.STAND_INS[cell.size]
+    if size == "tiny":
+        return cell
+    batch = workloads.get(cell.workload, size).batch
+    return replace(cell, size=size, batch_per_device=batch // cell.devices, global_batch=batch)
 
 
 def verify_workload(
@@ -112,8 +144,8 @@ def judge_doubles(
             rows.append(Row(cell=cell, steps=steps, equal=False, against="", difference=None, reason=failures[cell.id]))
             continue
         said = judged[key]
-        if proofs.proof_cell(cell) == cell and steps >= proofs.PROOF_STEPS:
-            proofs.keep_proof(proofs.proof_key(manifests[cell.impl], cell), said)
+        if is_proof(cell, steps):
+            proofs.keep_proof(proofs.proof_key(manifests[cell.impl], cell), said, steps)
         against = ", ".join(said.against)
         rows.append(
             Row(
@@ -126,6 +158,12 @@ def judge_doubles(
             )
         )
     return rows
+
+
+def is_proof(cell: Cell, steps: int) -> bool:
+    """Whether the trace that was compared is the one that proofs are made of."""
+    needed = workloads.PROOF_STEPS.get(cell.size)
+    return needed is not None and steps >= needed and (cell.seed, cell.kernels) == (0, "plain")
 
 
 def judge_single(
@@ -155,10 +193,14 @@ def table(rows: Sequence[Row]) -> None:
         return "–" if value != value else f"{value:.1e}"
 
     show.rows(
-        ("workload", "impl", "variant", "precision", "steps", "losses", "parameters", "slots", "against", "verdict"),
+        (
+            "workload", "optimizer", "impl", "variant", "precision", "steps",
+            "losses", "parameters", "slots", "against", "verdict",
+        ),
         (
             (
-                f"{row.cell.workload}/{row.cell.size}", row.cell.impl, row.cell.variant, row.cell.precision, row.steps,
+                f"{row.cell.workload}/{row.cell.size}", row.cell.optimizer,
+                row.cell.impl, row.cell.variant, row.cell.precision, row.steps,
                 *((number(d.loss), number(d.param), number(d.slot)) if (d := row.difference) else ("", "", "")),
                 row.against, "equal" if row.equal else row.reason or "differs",
             )

@@ -105,6 +105,12 @@ def train(request: "Request", package: str, found: Found) -> None:
     code = importlib.import_module(f"{package}.{request.cell.workload}")
     if request.cpus:
         os.sched_setaffinity(0, request.cpus)  # before the runtime starts: its thread pools follow it
+    if request.cache:
+        Path(request.cache).mkdir(parents=True, exist_ok=True)
+        found.fields["compile_cache"] = "warm" if any(Path(request.cache).iterdir()) else "cold"
+    if request.task == "kernels":
+        found.fields["kernels"] = test_kernels(request, backend, code)
+        return
     baseline = reset_peak_rss()
     training, batch = start_training(request, backend, code, found)
     warm_up(training, request.steps, backend, found)
@@ -123,7 +129,7 @@ def train(request: "Request", package: str, found: Found) -> None:
 def start_training(request: "Request", backend: Any, code: Any, found: Found) -> "tuple[Training, Feed]":
     """Start the runtime, build, run the first step: the phases `init` and `compile`."""
     from bench import measure, workloads
-    from bench.spec import init_params
+    from bench.draw import init_params
 
     cell = request.cell
     workload = workloads.get(cell.workload, cell.size, cell.global_batch)
@@ -174,6 +180,27 @@ def steady_feed(request: "Request", backend: Any, batch: "Feed") -> "Feed":
     on_device = [backend.put(host) for host in ring]
     backend.sync(on_device)
     return lambda number: on_device[number % RING]
+
+
+def test_kernels(request: "Request", backend: Any, code: Any) -> dict[str, dict[str, float]]:
+    """For each kernel that `best` takes: how far it, and the plain form, lie from the plain form in float64."""
+    import numpy as np
+
+    from bench import workloads
+
+    cell = request.cell
+    backend.configure(request)
+    dtype = "float64" if cell.precision == "fp64" else "float32"
+    errors: dict[str, dict[str, float]] = {}
+    for name, run in code.kernels(workloads.get(cell.workload, cell.size, cell.global_batch), request).items():
+        exact = run("exact")
+
+        def error(form: str, run: Any = run, exact: dict[str, Any] = exact) -> float:
+            found = run(form)
+            return max(float(np.abs(found[k] - exact[k]).max() / np.abs(exact[k]).max()) for k in exact)
+
+        errors[name] = {"best": error("best"), "plain": error("plain"), "eps": float(np.finfo(dtype).eps)}
+    return errors
 
 
 def check_finite(training: "Training", backend: Any, found: Found) -> None:

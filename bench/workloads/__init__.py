@@ -12,7 +12,15 @@ WORKLOADS: Mapping[str, Mapping[str, Callable[[], Any]]] = {
     "autoencoder": autoencoder.SIZES,
     "lm": lm.SIZES,
 }
-SIZES = ("tiny", "small")
+SIZES = ("tiny", "small", "base", "large")
+
+# The size whose float64 trace stands for each in proofs, and its steps. Sizes of one network differ in width alone;
+# a twin has the layers and kernels of a network too large to prove on a processor, and an eighth of its width.
+STAND_INS: Mapping[str, str] = {
+    "tiny": "tiny", "small": "tiny", "base": "base-twin", "large": "large-twin",
+    "base-twin": "base-twin", "large-twin": "large-twin",
+}  # fmt: skip
+PROOF_STEPS = {"tiny": 20, "base-twin": 3, "large-twin": 3}
 
 
 def get(name: str, size: str, batch: int | None = None) -> Workload:

@@ -1,130 +1,161 @@
-"""A convolutional GAN (Goodfellow et al. 2014; Radford et al. 2016) on 28×28 digits.
+"""A convolutional GAN (Goodfellow et al. 2014; Radford et al. 2016).
 
-Shapes: B batch, Z noise, H and W image sides, C channels. Images are NHWC in [−1, 1].
+Shapes: B batch, Z noise, H and W image sides, C channels. Images are NHWC in [−1, 1]. w is the width, n the number
+of the generator's convolutions, m how many of them have stride 2, s = side / 2^m.
 
-Generator G(z), without biases; s is a quarter of the image's side, w the width:
+Generator G(z), without biases:
 
-    h ← z_BZ · g.dense (Z, s·s·4w)
-    h ← relu(batch_norm(h))                 g.norm0, one statistic for each of the s·s·4w features
-    h ← reshape (B, s, s, 4w)               features are ordered H, W, C
-    h ← relu(batch_norm(conv_t(h)))         g.conv1 → 2w stride 1, g.norm1, one statistic per channel
-    h ← relu(batch_norm(conv_t(h)))         g.conv2 → w stride 2, g.norm2
-    x ← tanh(conv_t(h))                     g.conv3 → C stride 2
+    h ← z_BZ · g.dense (Z, s·s·c)           c = w·2^(n−1) channels
+    h ← relu(batch_norm(h))                 g.norm0, one statistic for each of the s·s·c features
+    h ← reshape (B, s, s, c)                features are ordered H, W, C
+    h ← relu(batch_norm(conv_t(h)))         g.conv<i>, g.norm<i> for i < n: to w·2^(n−1−i) channels, one statistic each
+    x ← tanh(conv_t(h))                     g.conv<n> → C
 
-Discriminator D(x), a logit, with biases:
+Discriminator D(x), a logit, with a bias wherever no norm follows:
 
-    h ← leaky_relu(conv(x) + b)             d.conv1 → w stride 2
-    h ← leaky_relu(conv(h) + b)             d.conv2 → 2w stride 2
+    h ← leaky_relu(conv(x) + b)             d.conv1 → w, stride 2
+    h ← leaky_relu(conv(h) + b)             d.conv<i> → w·2^(i−1), stride 2, for 2 ≤ i ≤ m; or with `d_norm`:
+    h ← leaky_relu(batch_norm(conv(h)))     d.conv<i>, d.norm<i>, one statistic per channel
     y ← flatten(h) · d.dense.w + d.dense.b  flattened in the order H, W, C; one logit
 
-`conv` and `conv_t` are those of `bench.spec.Conv`, kernels 5×5 with SAME padding.
+`conv` and `conv_t` are those of `bench.spec.Conv` with SAME padding.
 leaky_relu(x) = x if x > 0 else 0.2·x, so its gradient at 0 is 0.2; relu's is 0.
 
-Batch norm over each of G groups of B/G consecutive samples, and over H and W where there are any:
+Batch norm over each of G groups of B/G consecutive samples, and over H and W where there are any, with μ and ε
+those of the size:
 
-    y = (x − mean) / sqrt(var + 1e-3) · scale + shift,   var the biased (population) variance
-    running ← 0.8·running + 0.2·batch                    mean starts at 0, var (biased too) at 1
+    y = (x − mean) / sqrt(var + ε) · scale + shift,      var the biased (population) variance
+    running ← μ·running + (1 − μ)·batch                  mean starts at 0, var (biased too) at 1
 
-Running statistics are updated at every forward pass of G in training, in the order of the passes,
-and exported as `mean/g.norm<i>` and `var/g.norm<i>`: the mean over the groups.
+Running statistics are updated at every forward pass of their network in training, in the order of the passes,
+and exported as `mean/<norm>` and `var/<norm>`: the mean over the groups.
 
-One step has two updates, each with its own Adam state:
+One step has two updates, each with its own optimizer state:
 
     1. D: loss_d = mean softplus(−D(x)) + mean softplus(D(G(z_d)))     no gradient reaches G
     2. G: loss_g = mean softplus(−D(G(z_g)))                           D as updated in 1, unchanged by 2
 
 That is −log D − log(1 − D) and −log D for probabilities, from logits. The losses that a step
-returns are those two, `discriminator` and `generator`, each before its own update.
-Each of D(x) and D(G(z_d)) is a forward pass of its own. The source text this network is known
-from puts an activation before batch norm and a relu before the leaky one; this is the corrected reading.
+returns are those two, `discriminator` and `generator`, each before its own update. D(x), then D(G(z_d)), and in the
+second update D(G(z_g)) is each a forward pass of its own, with batch statistics of its own.
+
+| | kernel | strides of G | d_norm | μ | ε | images |
+|---|---|---|---|---|---|---|
+| tiny, small | 5×5 | 1, 2, 2 | no | 0.8 | 1e-3 | digits, 28×28×1 |
+| base | 4×4 | 2, 2, 2, 2 | yes | 0.9 | 1e-5 | digits resized and tinted, 64×64×3 |
+| large | 4×4 | 2, 2, 2, 2, 2 | yes | 0.9 | 1e-5 | the same, 128×128×3 |
+
+`small` is a network for MNIST that is known from a tutorial. Its source text puts an activation before batch norm and
+a relu before the leaky one; this is the corrected reading. `base` and `large` are the network of Radford et al., whose
+weights start normal with standard deviation 0.02; those of the others start as `glorot` says.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import data
-from bench.spec import Conv, Optimizer, Param, WrongInput, glorot, ones, random_normal, zeros
+from bench.draw import random_normal
+from bench.optimizer import Optimizer, Recipe
+from bench.spec import Conv, Param, WrongInput, glorot, normal, ones, zeros
+
+DIGITS = Recipe(lr=1e-4, rmsprop_lr=1e-5, sgd_lr=1e-3)
+RADFORD = Recipe(lr=2e-4, beta1=0.5, rmsprop_lr=2e-5, sgd_lr=1e-3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gan:
     size: str
     batch: int  # real images in one step
+    data: str = "digits"
     side: int = 28  # image side
     channels: int = 1
     z: int = 100  # noise numbers for one image
     width: int = 64
     kernel: int = 5
+    strides: tuple[int, ...] = (1, 2, 2)  # of the generator's convolutions
+    d_norm: bool = False  # batch norm in the discriminator, but for its first layer
     leak: float = 0.2
     norm_momentum: float = 0.8  # share of the old running statistic that is kept
     norm_eps: float = 1e-3
-    lr: float = 1e-4
+    init_std: float = 0.0  # of weights; 0: Glorot's uniform
+    recipe: Recipe = DIGITS
 
     name = "gan"
     item = "images"
-    network = "gan-mnist"
     losses = ("discriminator", "generator")
     default_optimizer = "adam"
 
     @property
     def seed_side(self) -> int:
         """Side of the image that the generator's dense layer makes."""
-        return self.side // 4
+        return self.side >> self.strides.count(2)
 
     @property
     def seed_channels(self) -> int:
-        return 4 * self.width
+        return self.width << (len(self.strides) - 1)
 
     @property
     def generator(self) -> tuple[Conv, ...]:
-        s, w, k = self.seed_side, self.width, self.kernel
-
-        def conv(i: int, side: int, inputs: int, outputs: int, stride: int, norm: bool) -> Conv:
-            return Conv(
-                name=f"g.conv{i}", inputs=inputs, outputs=outputs, kernel=k, stride=stride, side_in=side,
-                norm=norm, transposed=True,
+        last = len(self.strides)
+        convs: list[Conv] = []
+        side, inputs = self.seed_side, self.seed_channels
+        for i, stride in enumerate(self.strides, start=1):
+            outputs = inputs // 2 if i < last else self.channels
+            conv = Conv(
+                name=f"g.conv{i}", inputs=inputs, outputs=outputs, kernel=self.kernel, stride=stride, side_in=side,
+                norm=i < last, transposed=True,
             )  # fmt: skip
-
-        return (
-            conv(1, s, 4 * w, 2 * w, 1, True),
-            conv(2, s, 2 * w, w, 2, True),
-            conv(3, 2 * s, w, self.channels, 2, False),
-        )
+            convs.append(conv)
+            side, inputs = conv.side_out, outputs
+        return tuple(convs)
 
     @property
     def discriminator(self) -> tuple[Conv, ...]:
-        w, k = self.width, self.kernel
-        return (
-            Conv(name="d.conv1", inputs=self.channels, outputs=w, kernel=k, stride=2, side_in=self.side),
-            Conv(name="d.conv2", inputs=w, outputs=2 * w, kernel=k, stride=2, side_in=self.side // 2),
-        )
+        levels = self.strides.count(2)
+        return tuple(
+            Conv(
+                name=f"d.conv{i + 1}", inputs=self.width << (i - 1) if i else self.channels, outputs=self.width << i,
+                kernel=self.kernel, stride=2, side_in=self.side >> i, norm=self.d_norm and i > 0,
+            )
+            for i in range(levels)
+        )  # fmt: skip
 
     @property
     def logit_inputs(self) -> int:
         """Features that the discriminator's dense layer sees."""
-        return self.seed_side**2 * 2 * self.width
+        last = self.discriminator[-1]
+        return last.side_out**2 * last.outputs
 
     def param_specs(self) -> dict[str, Param]:
+        weight = partial(normal, scale=self.init_std) if self.init_std else glorot
         specs: dict[str, Param] = {}
-        for conv in self.discriminator:
-            specs[f"{conv.name}.w"] = glorot(conv.shape)
-            specs[f"{conv.name}.b"] = zeros(conv.outputs)
-        specs["d.dense.w"] = glorot((self.logit_inputs, 1))
+
+        def add_norm(name: str, features: int) -> None:
+            specs[f"{name}.scale"], specs[f"{name}.shift"] = ones(features), zeros(features)
+
+        for i, conv in enumerate(self.discriminator, start=1):
+            specs[f"{conv.name}.w"] = weight(conv.shape)
+            if conv.norm:
+                add_norm(f"d.norm{i}", conv.outputs)
+            else:
+                specs[f"{conv.name}.b"] = zeros(conv.outputs)
+        specs["d.dense.w"] = weight((self.logit_inputs, 1))
         specs["d.dense.b"] = zeros(1)
         features = self.seed_side**2 * self.seed_channels
-        specs["g.dense.w"] = glorot((self.z, features))
-        specs["g.norm0.scale"], specs["g.norm0.shift"] = ones(features), zeros(features)
+        specs["g.dense.w"] = weight((self.z, features))
+        add_norm("g.norm0", features)
         for i, conv in enumerate(self.generator, start=1):
-            specs[f"{conv.name}.w"] = glorot(conv.shape)
+            specs[f"{conv.name}.w"] = weight(conv.shape)
             if conv.norm:
-                specs[f"g.norm{i}.scale"], specs[f"g.norm{i}.shift"] = ones(conv.outputs), zeros(conv.outputs)
+                add_norm(f"g.norm{i}", conv.outputs)
         return specs
 
     def norm_specs(self) -> dict[str, int]:
-        """Batch norms by name, with the number of their features."""
+        """Batch norms by name, with the number of their features: the discriminator's, then the generator's."""
         return {
             name.removesuffix(".scale"): param.shape[0]
             for name, param in self.param_specs().items()
@@ -132,7 +163,7 @@ class Gan:
         }
 
     def optimizer(self, name: str) -> Optimizer:
-        return Optimizer(name=name, lr=self.lr, weight_decay=0.1 if name == "adamw" else 0.0)
+        return self.recipe.optimizer(name)
 
     @property
     def items_per_step(self) -> int:
@@ -156,9 +187,8 @@ class Gan:
     def batch_at(self, step: int, seed: int, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """Float64: image_BHWC in [−1, 1] and the noise of both updates, z_d_BZ and z_g_BZ."""
         samples = range(start, stop)
-        picks = data.pick(len(data.digits()), seed, "gan.image", step, samples)
         return {
-            "image": data.digits()[picks][..., None] / 127.5 - 1.0,
+            "image": data.images(self.data, self.side, seed, "gan", step, samples) * 2.0 - 1.0,
             "z_d": np.stack([random_normal(self.z, seed, "gan.z_d", step, sample) for sample in samples]),
             "z_g": np.stack([random_normal(self.z, seed, "gan.z_g", step, sample) for sample in samples]),
         }
@@ -172,11 +202,26 @@ class Gan:
 
 
 def tiny() -> Gan:
-    return Gan(size="tiny", batch=48, z=16, width=8)
+    recipe = replace(DIGITS, warmup=5, total=15)
+    return Gan(size="tiny", batch=48, z=16, width=8, recipe=recipe)
 
 
 def small() -> Gan:
     return Gan(size="small", batch=64)
 
 
-SIZES = {"tiny": tiny, "small": small}
+def radford(size: str, batch: int, width: int, side: int, levels: int) -> Gan:
+    return Gan(
+        size=size, batch=batch, data="tinted digits", side=side, channels=3, width=width, kernel=4,
+        strides=(2,) * levels, d_norm=True, norm_momentum=0.9, norm_eps=1e-5, init_std=0.02, recipe=RADFORD,
+    )  # fmt: skip
+
+
+SIZES = {
+    "tiny": tiny,
+    "small": small,
+    "base": partial(radford, "base", batch=128, width=64, side=64, levels=4),
+    "large": partial(radford, "large", batch=64, width=128, side=128, levels=5),
+    "base-twin": partial(radford, "base-twin", batch=48, width=8, side=64, levels=4),
+    "large-twin": partial(radford, "large-twin", batch=48, width=16, side=64, levels=5),
+}

@@ -1,4 +1,4 @@
-"""A decoder-only transformer language model (Vaswani et al. 2017; Radford et al. 2019) on bytes of English.
+"""A decoder-only transformer language model (Vaswani et al. 2017; Radford et al. 2019).
 
 Shapes: B batch, T context, V vocabulary, D model width, N heads, K head width (D = N·K), F = 4·D, L layers.
 
@@ -20,33 +20,40 @@ in nats: the token at position t predicts the one at t + 1. One update.
 
 Matrices and embeddings start normal with standard deviation 0.02, `out.w` and `down.w` with
 0.02 / sqrt(2·L); biases at zero, norms at one and zero. Weight decay applies to matrices and embeddings.
+
+`tiny` and `small` take the bytes of English text; `base` and `large` are GPT-2 with 124 and 355 million parameters, its
+50,257 tokens padded to 50,304, on tokens drawn at random: the one of rank k (its number, from 1) with a probability
+proportional to 1/k (Zipf 1949).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bench import data
-from bench.spec import Optimizer, Param, ones, zeros
+from bench.optimizer import Optimizer, Recipe
+from bench.spec import Param, normal, ones, zeros
+
+RECIPE = Recipe(lr=3e-4, beta2=0.95, rmsprop_lr=3e-6, sgd_lr=1e-3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lm:
     size: str
     batch: int  # sequences in one step
+    data: str = "text"
     layers: int
     heads: int
     width: int
     context: int  # tokens that one sequence predicts
     vocabulary: int = 256
     norm_eps: float = 1e-5
-    lr: float = 3e-4
+    recipe: Recipe = RECIPE
 
     name = "lm"
     item = "tokens"
-    network = "lm-gpt2"
     losses = ("cross_entropy",)
     default_optimizer = "adamw"
 
@@ -55,25 +62,22 @@ class Lm:
         return self.width // self.heads
 
     def param_specs(self) -> dict[str, Param]:
-        d, residual = self.width, 0.02 / (2 * self.layers) ** 0.5
-
-        def normal(*shape: int, scale: float = 0.02) -> Param:
-            return Param(shape=shape, init="normal", scale=scale, decay=True)
-
-        specs = {"tok": normal(self.vocabulary, d), "pos": normal(self.context, d)}
+        d, std = self.width, 0.02
+        residual = std / (2 * self.layers) ** 0.5
+        specs = {"tok": normal((self.vocabulary, d), std), "pos": normal((self.context, d), std)}
         for i in range(self.layers):
             specs |= {
                 f"h{i}.norm1.scale": ones(d), f"h{i}.norm1.shift": zeros(d),
-                f"h{i}.qkv.w": normal(d, 3 * d), f"h{i}.qkv.b": zeros(3 * d),
-                f"h{i}.out.w": normal(d, d, scale=residual), f"h{i}.out.b": zeros(d),
+                f"h{i}.qkv.w": normal((d, 3 * d), std), f"h{i}.qkv.b": zeros(3 * d),
+                f"h{i}.out.w": normal((d, d), residual), f"h{i}.out.b": zeros(d),
                 f"h{i}.norm2.scale": ones(d), f"h{i}.norm2.shift": zeros(d),
-                f"h{i}.up.w": normal(d, 4 * d), f"h{i}.up.b": zeros(4 * d),
-                f"h{i}.down.w": normal(4 * d, d, scale=residual), f"h{i}.down.b": zeros(d),
+                f"h{i}.up.w": normal((d, 4 * d), std), f"h{i}.up.b": zeros(4 * d),
+                f"h{i}.down.w": normal((4 * d, d), residual), f"h{i}.down.b": zeros(d),
             }  # fmt: skip
         return specs | {"norm.scale": ones(d), "norm.shift": zeros(d)}
 
     def optimizer(self, name: str) -> Optimizer:
-        return Optimizer(name=name, lr=self.lr, beta2=0.95, weight_decay=0.1 if name == "adamw" else 0.0)
+        return self.recipe.optimizer(name)
 
     @property
     def items_per_step(self) -> int:
@@ -91,20 +95,29 @@ class Lm:
 
     def batch_at(self, step: int, seed: int, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """Int32: token_BS with S = T + 1; positions 0 … T−1 are inputs, 1 … T what they predict."""
-        text = data.text()
-        starts = data.pick(len(text) - self.context, seed, "lm.token", step, range(start, stop))
-        return {"token": text[starts[:, None] + np.arange(self.context + 1)].astype(np.int32)}
+        return {"token": data.tokens(self.data, self.context + 1, self.vocabulary, seed, step, range(start, stop))}
 
     def check(self, norm_groups: int) -> None:
         """Any batch of at least one sequence will do."""
 
 
-def tiny() -> Lm:
-    return Lm(size="tiny", batch=48, layers=2, heads=2, width=64, context=64)
+def small_lm(size: str, batch: int, layers: int, width: int, context: int, recipe: Recipe = RECIPE) -> Lm:
+    return Lm(size=size, batch=batch, layers=layers, heads=layers, width=width, context=context, recipe=recipe)
 
 
-def small() -> Lm:
-    return Lm(size="small", batch=64, layers=6, heads=6, width=384, context=256)
+def gpt2(size: str, batch: int, layers: int, heads: int, shrink: int = 1) -> Lm:
+    """GPT-2 with heads of 64; its twin has a width and a vocabulary that are `shrink` times smaller, and context 64."""
+    return Lm(
+        size=size, batch=batch, data="zipf tokens", layers=layers, heads=heads, width=64 * heads // shrink,
+        context=1024 if shrink == 1 else 64, vocabulary=50304 // shrink,
+    )  # fmt: skip
 
 
-SIZES = {"tiny": tiny, "small": small}
+SIZES = {
+    "tiny": partial(small_lm, "tiny", 48, 2, 64, 64, replace(RECIPE, warmup=5, total=15)),
+    "small": partial(small_lm, "small", 64, 6, 384, 256),
+    "base": partial(gpt2, "base", 16, layers=12, heads=12),
+    "large": partial(gpt2, "large", 8, layers=24, heads=16),
+    "base-twin": partial(gpt2, "base-twin", 48, layers=12, heads=12, shrink=8),
+    "large-twin": partial(gpt2, "large-twin", 48, layers=24, heads=16, shrink=8),
+}

@@ -10,7 +10,8 @@ import optax
 from jax import Array
 from numpy.typing import NDArray
 
-from bench.spec import Optimizer, Param
+from bench.optimizer import Optimizer
+from bench.spec import Param
 
 Arrays = dict[str, Array]  # by the spec's names
 

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bench.spec import Optimizer, Param
+from bench.optimizer import Optimizer
+from bench.spec import Param
 
 Tensors = Mapping[str, tf.Tensor]  # by the spec's names
 

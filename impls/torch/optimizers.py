@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.spec import Optimizer, Param
+from bench.optimizer import Optimizer
+from bench.spec import Param
 
 from .layers import Named
 
@@ -31,7 +32,7 @@ def build(numbers: Optimizer, params: Named, specs: Mapping[str, Param]) -> torc
         for value in sorted(set(decay.values()))
     ]
     betas = (numbers.beta1, numbers.beta2)
-    optimizer = CLASSES[numbers.name](groups, lr=numbers.lr, betas=betas, eps=numbers.eps, fused=True)
+    optimizer = CLASSES[numbers.kind](groups, lr=numbers.lr, betas=betas, eps=numbers.eps, fused=True)
     if not fused(optimizer):
         raise RuntimeError(f"{type(optimizer).__name__} is not fused")
     return optimizer

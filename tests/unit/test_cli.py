@@ -14,7 +14,7 @@ WRONG = [
     (["run", "--size", "smal"], "unknown size 'smal': did you mean small? valid: tiny, small"),
     (["run", "--variant", "egaer"], "unknown variant 'egaer': did you mean eager? valid: eager, graph, jit"),
     (["run", "--precision", "fp31"], "unknown precision 'fp31': did you mean fp32? valid: fp64, fp32"),
-    (["run", "--optimizer", "adamx"], "unknown optimizer 'adamx': did you mean adam? valid: adam, adamw"),
+    (["run", "--optimizer", "adamx"], "unknown optimizer 'adamx': did you mean adam? valid: adam, adamw, rmsprop"),
     (["run", "--kernels", "plane"], "unknown kernels 'plane': did you mean plain? valid: plain"),
     (["run", "--platform", "mpu"], "unknown platform 'mpu': did you mean cpu? valid: auto, cpu"),
     (["run", "--input", "disk"], "unknown input 'disk': valid: device, host"),

@@ -6,21 +6,11 @@ import numpy as np
 import pytest
 
 from bench import data, workloads
-from bench.spec import (
-    Cell,
-    Conv,
-    Request,
-    Workload,
-    WrongInput,
-    init_params,
-    param_count,
-    random_bits,
-    random_normal,
-    random_uniform,
-    spec_hash,
-)
+from bench.draw import init_params, random_bits, random_normal, random_uniform
+from bench.spec import Cell, Conv, Request, Workload, WrongInput, param_count, spec_hash
 
-ALL = [(name, size) for name in workloads.WORKLOADS for size in workloads.SIZES]
+SIZES = ("small", *workloads.PROOF_STEPS)  # small enough to draw all parameters
+ALL = [(name, size) for name in workloads.WORKLOADS for size in SIZES]
 CELL = Cell(
     workload="lm", size="tiny", impl="jax", variant="jit", precision="fp32", platform="cpu", devices=1, nodes=1,
     scaling=None, batch_per_device=48, global_batch=48, norm_groups=1, optimizer="adamw", kernels="plain",
@@ -42,6 +32,37 @@ def test_lm_counts_its_parameters() -> None:
     d, layers, vocabulary, context = 384, 6, 256, 256
     block = 12 * d * d + 13 * d
     assert param_count(get("lm", "small")) == (vocabulary + context) * d + layers * block + 2 * d
+
+
+def test_base_and_large_have_the_parameters_of_their_source_texts() -> None:
+    """GPT-2 124M and 355M with the vocabulary padded to 50,304 (OpenAI's 50,257: 124,439,808 and 354,823,168)."""
+    padding = 50304 - 50257
+    assert param_count(get("lm", "base")) == 124_439_808 + padding * 768
+    assert param_count(get("lm", "large")) == 354_823_168 + padding * 1024
+
+
+def test_radford_gan_counts_its_parameters() -> None:
+    w, z, k = 64, 100, 16
+    inner = k * (w * 2 * w + 2 * w * 4 * w + 4 * w * 8 * w)  # alike in both networks
+    g = z * 16 * 8 * w + 2 * 16 * 8 * w + inner + 2 * (4 * w + 2 * w + w) + k * w * 3
+    d = k * 3 * w + w + inner + 2 * (2 * w + 4 * w + 8 * w) + 16 * 8 * w + 1
+    assert param_count(get("gan", "base")) == g + d
+
+
+def test_twins_have_the_layers_of_their_originals() -> None:
+    for name, size in [(name, size) for name in workloads.WORKLOADS for size in ("base", "large")]:
+        original, twin = get(name, size).param_specs(), get(name, f"{size}-twin").param_specs()
+        assert list(original) == list(twin)
+        for key, param in original.items():
+            assert len(param.shape) == len(twin[key].shape) and param.decay == twin[key].decay
+            if len(param.shape) == 4:
+                assert param.shape[:2] == twin[key].shape[:2], key
+
+
+def test_residual_blocks_stand_where_they_should() -> None:
+    names = list(get("autoencoder", "large").param_specs())
+    assert names[:6] == [f"enc.{conv}.{leaf}" for conv in ("conv1", "block1a", "block1b") for leaf in "wb"]
+    assert names[-6:] == [f"dec.{conv}.{leaf}" for conv in ("block5a", "block5b", "conv5") for leaf in "wb"]
 
 
 def test_autoencoder_counts_its_parameters() -> None:
@@ -144,6 +165,23 @@ def test_tokens_come_from_the_text() -> None:
     token = get("lm", "tiny").batch_at(0, 0, 0, 2)["token"]
     assert token.shape == (2, 65) and token.dtype == np.int32
     assert bytes(token[0].astype(np.uint8)) in data.text().tobytes()
+
+
+def test_zipf_tokens_have_their_frequencies() -> None:
+    token = data.tokens("zipf tokens", 1000, 50304, 0, 0, range(200))
+    harmonic = float((1.0 / np.arange(1, 50305)).sum())
+    for rank in (1, 2, 10):
+        assert (token == rank - 1).mean() == pytest.approx(1 / (rank * harmonic), rel=0.05)
+    assert token.max() < 50304 and token.max() > 10_000
+
+
+def test_tinted_digits_are_the_digits_resized() -> None:
+    """Linear between centres keeps a constant image constant, and twice the side keeps the mean of each pair."""
+    plain = data.images("digits", 28, 0, "gan", 0, range(4))
+    tinted = data.images("tinted digits", 56, 0, "gan", 0, range(4))
+    assert tinted.shape == (4, 56, 56, 3) and tinted.min() >= 0 and tinted.max() <= 1
+    share = tinted.sum((1, 2)) / 4 / plain.sum((1, 2))
+    assert (share > 0.2).all() and (share < 1.05).all() and len(np.unique(share.round(3))) == 12
 
 
 def test_spec_hash_is_of_the_mathematics_alone() -> None:

@@ -1,0 +1,73 @@
+"""Reference trajectories: float64 losses of a cell's first steps, at its own batch and seed.
+
+Golden ones ship with the package, for cells whose reference is too dear to make on every machine; the others are made
+once by another framework than the cell's, and kept in `$SAMESTEP_CACHE`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bench import cache, data, parity, workloads
+from bench.manifests import Manifest
+from bench.parity import Losses, Trace
+from bench.proofs import Report, TraceFailed, software, source_hash
+from bench.spec import Cell, digest, spec_hash
+
+PARTNERS = ("torch", "jax", "tf")  # who makes a reference: the first that is another framework than the cell's
+
+
+def golden_key(cell: Cell) -> str:
+    """Of all that decides a trajectory in exact arithmetic, whoever computes it."""
+    workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+    return digest(
+        {
+            "spec": spec_hash(workload, cell.optimizer, data.data_hash(workload.data)),
+            "batch": cell.global_batch,
+            "seed": cell.seed,
+            "norm_groups": cell.norm_groups,
+            "steps": parity.CHECKED_STEPS,
+        }
+    )
+
+
+def reference_key(manifest: Manifest, cell: Cell) -> str:
+    """Of the reference that `manifest`'s framework makes for a cell."""
+    source = source_hash(manifest, cell.workload)
+    return digest([golden_key(cell), manifest.name, source, software(manifest)])
+
+
+def find_reference(
+    cell: Cell,
+    installed: Mapping[str, Manifest],
+    traced: Mapping[Cell, Losses],
+    run: Callable[[Cell, int], Trace],
+    report: Report,
+) -> dict[str, Any]:
+    """Float64 losses of a cell's first steps by another framework; by its own only if it is alone."""
+    if golden := cache.load("golden", golden_key(cell)):
+        return golden
+    others = [name for name in dict.fromkeys((*PARTNERS, *installed)) if name in installed and name != cell.impl]
+    reason = ""
+    for name in [*others, cell.impl]:
+        manifest = installed[name]
+        key = reference_key(manifest, cell)
+        if found := cache.load("references", key):
+            return found
+        if not manifest.has(cell.workload):
+            continue
+        variant = manifest.default_variant[cell.platform]
+        partner = replace(cell, impl=name, variant=variant, precision="fp64", kernels="plain", input="device", arm=None)
+        try:
+            if partner not in traced:
+                report(f"reference {partner.label}")
+                run(partner, parity.CHECKED_STEPS)
+            losses = {loss: values[: parity.CHECKED_STEPS] for loss, values in traced[partner].items()}
+        except TraceFailed as error:
+            reason = str(error)
+            continue
+        version = next(iter(manifest.versions().values()), "")
+        reference = {"losses": losses, "impl": name, "name": f"{name} {version} {variant} float64"}
+        cache.save("references", key, reference)
+        return reference
+    return {"losses": None, "reason": reason}

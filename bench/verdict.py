@@ -1,0 +1,102 @@
+"""What a cell's verdict rests on, gathered before anything is measured, and the verdict itself."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bench import cache, parity
+from bench.manifests import Manifest
+from bench.parity import Losses, Trace
+from bench.proofs import Report, TraceFailed, make_proofs, proof_cell, proof_key
+from bench.references import find_reference
+from bench.spec import Cell, digest
+
+Found = dict[str, Any]
+
+
+class Tracer(Protocol):
+    """Who can run cells for evidence; either raises TraceFailed."""
+
+    def trace(self, cell: Cell, steps: int) -> Trace: ...
+    def test_kernels(self, cell: Cell) -> Found: ...
+
+
+@dataclass(kw_only=True)
+class Evidence:
+    """What verdicts rest on; where there is none, the reason."""
+
+    proofs: dict[str, Found] = field(default_factory=dict[str, Found])  # by key
+    kernels: dict[str, Found] = field(default_factory=dict[str, Found])  # by key
+    references: dict[str, Found] = field(default_factory=dict[str, Found])  # by cell id
+
+
+def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tracer, report: Report) -> Evidence:
+    """Find, or make, all evidence for every cell whose framework is installed; `report` is told what is made."""
+    installed = {name: manifest for name, manifest in manifests.items() if manifest.installed}
+    evidence = Evidence()
+    traced: dict[Cell, Losses] = {}  # in this run: a proof's start is a reference
+
+    def run(cell: Cell, steps: int) -> Trace:
+        trace = tracer.trace(cell, steps)
+        traced[cell] = trace.losses
+        return trace
+
+    for cell in cells:
+        if cell.impl not in installed or not installed[cell.impl].has(cell.workload):
+            continue
+        manifest = installed[cell.impl]
+        key = proof_key(manifest, cell)
+        if key not in evidence.proofs:
+            kept = cache.load("proofs", key)
+            made = {key: kept} if kept else make_proofs(proof_cell(cell), cell.impl, installed, run, report)
+            evidence.proofs |= made
+        if cell.kernels == "best" and (key := kernel_key(manifest, cell)) not in evidence.kernels:
+            evidence.kernels[key] = find_kernel_test(key, cell, tracer, report)
+        evidence.references[cell.id] = find_reference(cell, installed, traced, run, report)
+    return evidence
+
+
+def kernel_key(manifest: Manifest, cell: Cell) -> str:
+    """Of the test of the kernels that a cell uses: its source, versions and variant, size, precision and platform."""
+    return digest([proof_key(manifest, cell), cell.size, cell.global_batch, cell.precision, cell.platform])
+
+
+def find_kernel_test(key: str, cell: Cell, tracer: Tracer, report: Report) -> Found:
+    """Errors of each kernel and of the plain form that it stands for, `passed`, and `reason`."""
+    if found := cache.load("kernels", key):
+        return found
+    report(f"testing kernels of {cell.label}")
+    try:
+        errors = tracer.test_kernels(cell)
+    except TraceFailed as error:
+        return {"passed": False, "reason": str(error)}
+    faults = [fault for name, pair in errors.items() if (fault := parity.kernel_fault(name, **pair))]
+    if faults:
+        return {"passed": False, "reason": "; ".join(faults)}
+    told = ", ".join(f"{name} {pair['best']:.1e} off, plain {pair['plain']:.1e}" for name, pair in errors.items())
+    found = {"passed": True, "reason": f"kernels tested: {told}" if told else "best is plain here"}
+    cache.save("kernels", key, found)
+    return found
+
+
+def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Manifest) -> Found:
+    """The record's `parity`: proven, consistent, diverged or unchecked, with what it rests on."""
+    key = proof_key(manifest, cell)
+    proof, reference = evidence.proofs.get(key, {}), evidence.references.get(cell.id, {})
+    kernels = evidence.kernels.get(kernel_key(manifest, cell), {}) if cell.kernels == "best" else {"passed": True}
+    said = {"max_rel_loss_diff": None, "reference": reference.get("name"), "proof": key if proof.get("equal") else None}
+    if losses is None:
+        return said | {"verdict": "unchecked", "reason": "the cell returned no losses"}
+    if not reference.get("losses"):
+        return said | {"verdict": "unchecked", "reason": reference.get("reason") or "no reference was made"}
+    share, fault = parity.trajectory_fault(losses, reference["losses"], cell.precision, cell.size)
+    said["max_rel_loss_diff"] = share
+    if fault:
+        return said | {"verdict": "diverged", "reason": f"{fault} ({reference['name']})"}
+    if proof.get("equal") is False:
+        return said | {"verdict": "diverged", "reason": f"in float64 it {proof['reason']}"}
+    if not proof.get("equal"):
+        return said | {"verdict": "consistent", "reason": f"no proof: {proof.get('reason') or 'none was made'}"}
+    if not kernels.get("passed"):
+        return said | {"verdict": "consistent", "reason": f"kernels not proven: {kernels.get('reason')}"}
+    return said | {"verdict": "proven", "reason": kernels.get("reason")}
