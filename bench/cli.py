@@ -26,12 +26,19 @@ app = typer.Typer(
 
 Impl = Annotated[str, typer.Option(help="Frameworks: torch, tf, jax.")]
 WorkloadName = Annotated[str, typer.Option("--workload", help="What is trained: gan, autoencoder, lm.")]
-Size = Annotated[str | None, typer.Option(help="tiny or small.  [default: tiny on cpu]")]
-Variant = Annotated[str | None, typer.Option(help="How the framework runs the step.  [default: each framework's own]")]
+Size = Annotated[str | None, typer.Option(help="tiny, small, base or large.  [default: tiny on cpu]")]
+Variant = Annotated[str | None, typer.Option(help="How the step is run: eager, compile; graph, xla; jit.")]
 Precision = Annotated[str | None, typer.Option(help="fp64 or fp32.  [default: fp32]")]
 Devices = Annotated[int, typer.Option(help="How many devices.")]
 Batch = Annotated[int | None, typer.Option(help="Samples per device.  [default: the size's own]")]
-OptimizerName = Annotated[str | None, typer.Option("--optimizer", help="adam or adamw.  [default: the workload's own]")]
+OptimizerName = Annotated[
+    str | None,
+    typer.Option(
+        "--optimizer",
+        help="adam, adamw, rmsprop, rmsprop-centered, sgd or sgd-nesterov; +clip and +cosine after it clip the "
+        "gradient and schedule the rate.  [default: the workload's own]",
+    ),
+]
 Timeout = Annotated[float, typer.Option(help="Seconds that one cell may take.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write.")]
 
@@ -58,7 +65,9 @@ def run(
     devices: Devices = 1,
     batch: Batch = None,
     optimizer: OptimizerName = None,
-    kernels: Annotated[str | None, typer.Option(help="plain: operations that are exact in float64.")] = None,
+    kernels: Annotated[
+        str | None, typer.Option(help="plain: proven in float64; best: fused ones, tested against them.")
+    ] = None,
     input: Annotated[str, typer.Option(help="Where batches lie: device, or host, copied at each step.")] = "device",
     platform: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
     repeats: Annotated[int, typer.Option(help="Rounds; each measures every cell once, in a new process.")] = 3,
@@ -73,6 +82,7 @@ def run(
 ) -> None:
     """Measure cells: every framework, workload and precision asked for, each proven to train the same way.
 
+    Without --variant each framework runs its default on the platform; all runs every one.
     Example: bench run --impl torch,jax --workload lm --repeats 5
     """
     from bench import manifests
@@ -101,13 +111,13 @@ def verify(
     precision: Precision = None,
     devices: Devices = 1,
     optimizer: OptimizerName = None,
-    steps: Annotated[int | None, typer.Option(help="Steps to compare.  [default: 20 at tiny, 3 at small]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps to compare.  [default: 20 at tiny, else 3]")] = None,
     timeout: Timeout = 300.0,
 ) -> None:
     """Prove that the frameworks compute the same step: in float64 to rounding, in float32 within its own.
 
-    Exits with 1 if anything differs. By default fp64 and fp32, every workload at tiny and the
-    convolutional ones at small.
+    Exits with 1 if anything differs. By default everything: fp64 and fp32, every workload at every size with its
+    own optimizer, base and large by a twin of an eighth of their width; then every optimizer on the autoencoder.
     """
     from bench import manifests
     from bench import verify as verifier

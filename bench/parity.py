@@ -148,18 +148,19 @@ def judge(
 ) -> dict[tuple[str, str], Judgement]:
     """Which float64 traces, by (impl, variant), compute the same function.
 
-    A trace is equal if it agrees with at least one trace of another framework and with at least half of them all,
-    so that one framework's mistake is laid to that framework.
+    A trace is equal if it agrees with at least half of the other frameworks, and with one at least; with a framework
+    if with any variant of it. So one framework's mistake is laid to that framework, and a variant's to the variant.
     """
     found: dict[tuple[str, str], Judgement] = {}
     for key, trace in traces.items():
         others = {other: compare(trace, traces[other], params, lr) for other in traces if other[0] != key[0]}
         agreeing = {other: diff for other, diff in others.items() if diff.within_fp64}
+        frameworks, against = ({name for name, _ in some} for some in (others, agreeing))
         if not others:
             found[key] = Judgement(equal=False, difference=None, against=(), reason="no other framework to agree with")
-        elif agreeing and 2 * len(agreeing) >= len(others):
-            against = tuple(dict.fromkeys(other[0] for other in agreeing))
-            found[key] = Judgement(equal=True, difference=largest_of(agreeing.values()), against=against)
+        elif against and 2 * len(against) >= len(frameworks):
+            names = tuple(dict.fromkeys(name for name, _ in agreeing))
+            found[key] = Judgement(equal=True, difference=largest_of(agreeing.values()), against=names)
         else:
             nearest = min(others, key=lambda other: others[other].largest)
             diff = others[nearest]

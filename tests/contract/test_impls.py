@@ -23,6 +23,7 @@ WORKLOAD = {
     "build": ["workload", "params", "request"],
     "export": ["state", "names"],
     "optimisations": ["state"],
+    "kernels": ["workload", "request"],
 }
 MANIFEST = ["NAME", "MODULE", "PACKAGES", "VARIANTS", "DEFAULT_VARIANT", "ENVIRONMENT", "PRELOAD"]
 

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import bench.cache
 from bench import record, run, store, verify
 from bench.manifests import Manifest, read
 from bench.plan import Choice
@@ -89,8 +91,6 @@ def test_a_crash_is_one_record_and_the_rest_runs(tmp_path: Path, monkeypatch: py
 
 
 def test_what_is_not_installed_is_unsupported(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     gone = replace(FAKES["b"], name="b", module="no_such_framework")
     code, records = measure(tmp_path / "run", manifests={"a": FAKES["a"], "b": gone}, repeats=2)
     assert code == 0
@@ -126,14 +126,71 @@ def test_existing_folder_is_refused_before_anything_starts(tmp_path: Path) -> No
     assert (tmp_path / "run" / store.RECORDS_FILE).read_bytes() == before
 
 
+def test_the_first_repeat_compiles_and_later_ones_reuse_it(tmp_path: Path) -> None:
+    _, records = measure(tmp_path / "run", repeats=3)
+    assert {found["repeat"]: found["compile_cache"] for found in records} == {0: "cold", 1: "warm", 2: "warm"}
+
+
+def test_a_program_that_a_variant_needs_is_missing(tmp_path: Path) -> None:
+    needy = replace(FAKES["b"], programs={"plain": "no-such-compiler"})
+    code, records = measure(tmp_path / "run", manifests={"a": FAKES["a"], "b": needy})
+    assert code == 0
+    assert sorted(found["status"] for found in records) == ["ok", "unsupported"]
+    (reason,) = [found["reason"] for found in records if found["status"] == "unsupported"]
+    assert "needs no-such-compiler" in reason
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict", "reason"),
+    [("", "proven", "fused thing 2.0e-06 off, plain 1.0e-06"), ("bad-kernel", "consistent", "1.0e-04 off")],
+)
+def test_best_kernels_are_tested_against_the_plain_ones(
+    fault: str, verdict: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_FAULT", fault)
+    _, records = measure(tmp_path / "run", replace(AUTOENCODER, kernels="best"))
+    for found in records:
+        assert found["parity"]["verdict"] == verdict
+        assert reason in found["parity"]["reason"]
+        assert found["cell"]["kernels"] == "best"
+
+
+def test_a_large_network_is_proven_by_its_twin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = replace(AUTOENCODER, size="base", batch=2)
+    _, records = measure(tmp_path / "run", small)
+    assert {found["parity"]["verdict"] for found in records} == {"proven"}
+    told = capsys.readouterr().err
+    assert "proving autoencoder/base-twin" in told and "reference autoencoder/base " in told
+
+
+def test_a_shipped_proof_counts_where_there_is_one_framework(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure(tmp_path / "both")
+    shipped = {path.stem: json.loads(path.read_text()) for path in (cache / "proofs").glob("*.json")}
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "proofs.json").write_text(json.dumps(shipped))
+    monkeypatch.setattr("bench.cache.SHIPPED", tmp_path / "shipped")
+    monkeypatch.setenv("SAMESTEP_CACHE", str(tmp_path / "empty"))
+    bench.cache.shipped.cache_clear()
+    try:
+        _, records = measure(tmp_path / "alone", manifests={"a": FAKES["a"]})
+    finally:
+        bench.cache.shipped.cache_clear()
+    assert records[0]["parity"]["verdict"] == "proven"
+    assert records[0]["parity"]["reference"].startswith("a ")
+
+
 def rows(choice: Choice) -> list[tuple[str, str, str, bool]]:
     found = verify.verify(choice, 3, 30.0, FAKES)
     return [(row.cell.impl, row.cell.size, row.cell.precision, row.equal) for row in found]
 
 
 def test_verify_compares_each_with_the_others() -> None:
-    expected = [(i, s, p, True) for s in ("tiny", "small") for p in ("fp64", "fp32") for i in "ab"]
-    assert rows(AUTOENCODER) == expected
+    sizes = ("tiny", "small", "base-twin", "large-twin")
+    expected = [(i, s, p, True) for s in sizes for p in ("fp64", "fp32") for i in "ab"]
+    expected += [(i, "tiny", "fp64", True) for _ in verify.OTHERS for i in "ab"]
+    assert rows(replace(AUTOENCODER, variant=("plain",))) == expected
 
 
 def test_verify_fails_on_a_wrong_step() -> None:
@@ -152,5 +209,5 @@ def test_verify_reports_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_verify_keeps_proofs(cache: Path) -> None:
-    verify.verify(Choice(workload=("autoencoder",), size="tiny"), 20, 30.0, FAKES)
+    verify.verify(Choice(workload=("autoencoder",), size="tiny", variant=("plain",)), 20, 30.0, FAKES)
     assert len(list((cache / "proofs").glob("*.json"))) == 2

@@ -66,6 +66,26 @@ def judge(**traces: Trace) -> dict[str, bool]:
     return {impl: found.equal for (impl, _), found in judged.items()}
 
 
+def test_judge_counts_a_framework_once_however_many_variants_it_has() -> None:
+    """Both variants of b share a mistake: a and c are two frameworks of three, though one trace of three each."""
+    traces = {("a", "v"): trace(), ("b", "v"): trace(w=1.1), ("b", "w"): trace(w=1.1), ("c", "v"): trace()}
+    judged = parity.judge(traces, PARAMS, 1e-3)
+    assert {key: found.equal for key, found in judged.items()} == {key: key[0] != "b" for key in traces}
+
+
+def test_judge_lays_a_variants_mistake_to_the_variant() -> None:
+    traces = {("a", "v"): trace(), ("b", "v"): trace(), ("b", "w"): trace(w=1.1)}
+    judged = parity.judge(traces, PARAMS, 1e-3)
+    assert {key: found.equal for key, found in judged.items()} == {key: key[1] == "v" for key in traces}
+
+
+def test_a_kernel_may_err_as_its_plain_form_does() -> None:
+    assert parity.kernel_fault("k", best=3e-6, plain=1e-6, eps=1e-7) is None
+    assert parity.kernel_fault("k", best=7e-7, plain=0.0, eps=1e-7) is None
+    assert "k is 4.0e-06 off" in (parity.kernel_fault("k", best=4e-6, plain=1e-6, eps=1e-7) or "")
+    assert parity.kernel_fault("k", best=float("nan"), plain=1e-6, eps=1e-7)
+
+
 def test_judge_lays_a_mistake_to_its_framework() -> None:
     assert judge(torch=trace(), tf=trace(), jax=trace()) == {"torch": True, "tf": True, "jax": True}
     assert judge(torch=trace(), tf=trace(w=1.1), jax=trace()) == {"torch": True, "tf": False, "jax": True}
