@@ -1,12 +1,14 @@
-# make setup   .venv with every framework, pinned by constraints.txt
-# make bench   measure the three workloads in the three frameworks, and write a report (under five minutes)
-# make test    formatter, linter, type checker and all tests (under ten minutes)
-# make ci      what continuous integration runs
+# make setup       .venv with every framework, pinned by constraints.txt
+# make bench       measure the three workloads in the three frameworks, and write a report (under five minutes)
+# make test        formatter, linter, type checker and all tests; proves each workload in its default variants
+# make verify-all  prove every workload, variant and optimizer, and catch every planted mistake; tables in docs/
+# make ci          what continuous integration runs: both
+# make proofs      verify-all, and ship its proofs with the package
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup bench test check unit browser ci figures clean
+.PHONY: setup bench test check unit browser verify verify-all proofs ci figures clean
 
 setup: .venv/ready
 
@@ -36,13 +38,27 @@ browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	  { echo "no chromium: install it, for example with 'apt-get install chromium'" >&2; exit 1; }
 
-ci: test
+# Whatever differs, the table is written; then it is an error.
+verify: setup
+	mkdir -p build
+	SAMESTEP_CACHE=build/cache $(BIN)/python -m bench verify --json >build/verify.jsonl || true
+	SAMESTEP_CACHE=build/cache $(BIN)/python scripts/tables.py build/verify.jsonl $(SHIP)
+
+verify-all: verify
+	$(BIN)/python -m tests.mutations --table docs/parity.md
+
+proofs:
+	rm -rf build/cache
+	$(MAKE) verify SHIP=--ship
+
+ci: test verify-all
 
 # The figures in docs/performance.md.
 figures: setup
 	$(BIN)/python benchmarks/command_line.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/idiom.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

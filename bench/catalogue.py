@@ -18,7 +18,7 @@ def show_all() -> None:
 def workload_rows() -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for name in WORKLOADS:
-        for size in WORKLOADS[name]:
+        for size in workloads.SIZES:
             spec = workloads.get(name, size)
             flops = show.scaled(spec.flops_per_step, "FLOP")
             found.append((name, size, f"{param_count(spec):,}", f"{spec.batch}", flops, spec.default_optimizer))
@@ -31,7 +31,7 @@ def impl_rows() -> list[tuple[str, ...]]:
             manifest.name,
             ", ".join(manifest.variants),
             ", ".join(f"{name} {version}" for name, version in manifest.versions().items()),
-            manifest.absence or "ready",
+            manifest.absence or ", ".join(["ready", *filter(None, map(manifest.lacks, manifest.variants))]),
         )
         for manifest in manifests.find().values()
     ]

@@ -111,6 +111,7 @@ def verify(
     precision: Precision = None,
     devices: Devices = 1,
     optimizer: OptimizerName = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the rows, one line of JSON each.")] = False,
     steps: Annotated[int | None, typer.Option(help="Steps to compare.  [default: 20 at tiny, else 3]")] = None,
     timeout: Timeout = 300.0,
 ) -> None:
@@ -128,7 +129,12 @@ def verify(
     )  # fmt: skip
     verifier.check(steps, timeout)
     rows = verifier.verify(choice, steps, timeout, manifests.find())
-    verifier.table(rows)
+    if json:
+        import json as encoder
+
+        print("\n".join(encoder.dumps(verifier.plain(row)) for row in rows))
+    else:
+        verifier.table(rows)
     raise typer.Exit(0 if rows and all(row.equal for row in rows) else 1)
 
 

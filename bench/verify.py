@@ -4,9 +4,11 @@ In float64 each is compared with the other frameworks: losses of every step, par
 the end. In float32 its losses are compared with another framework's float64.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
+from typing import Any
 
 from bench import parity, plan, proofs, show, workloads
 from bench.launch import Launcher
@@ -184,6 +186,18 @@ def judge_single(
     difference = parity.Difference(loss=share, param=float("nan"), slot=float("nan"), worst="")
     against = f"{keys[0][0]} fp64"
     return Row(cell=cell, steps=steps, equal=fault is None, against=against, difference=difference, reason=fault)
+
+
+def plain(row: Row) -> dict[str, Any]:
+    """A row as JSON has it: null where nothing is compared."""
+
+    def number(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    difference = {} if row.difference is None else asdict(row.difference)
+    cell = {name: getattr(row.cell, name) for name in ("workload", "size", "optimizer", "impl", "variant", "precision")}
+    told = {name: number(difference[name]) if name in difference else None for name in ("loss", "param", "slot")}
+    return {**cell, "steps": row.steps, "equal": row.equal, **told, "against": row.against, "reason": row.reason}
 
 
 def table(rows: Sequence[Row]) -> None:

@@ -1,0 +1,63 @@
+"""The checks themselves: a harmless edit is not caught as a mistake, an edit that does not fit is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.mutations.__main__ import Laboratory, attempt
+from tests.mutations.mistakes import MISTAKES, Edit
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("SAMESTEP_CACHE", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    return Laboratory(folder=tmp_path)
+
+
+def test_what_changes_nothing_is_not_caught(laboratory: Laboratory) -> None:
+    harmless = Edit(file="autoencoder.py", old="Images to codes.", new="Codes from images.")
+    caught, told = attempt(laboratory, "jax", "eps-1e-7", [harmless])
+    assert not caught and float(told) < 1e-10
+
+
+def test_an_edit_that_fits_nowhere_is_refused(laboratory: Laboratory) -> None:
+    with pytest.raises(ValueError, match="holds 0 of"):
+        laboratory.plant("jax", "eps-1e-7", [Edit(file="autoencoder.py", old="no such text", new="")])
+
+
+@pytest.mark.parametrize("impl", ["torch", "tf", "jax"])
+def test_every_mistake_has_its_edits(impl: str) -> None:
+    import importlib
+
+    edits = importlib.import_module(f"tests.mutations.{impl}").EDITS
+    assert set(edits) == set(MISTAKES)
+    assert sum(not isinstance(edit, str) for edit in edits.values()) >= 25
+
+
+def test_micro_batches_are_the_whole_batch() -> None:
+    """The recipe of the language model's golden losses, against the implementation's own step."""
+    code = """
+import scripts.golden as golden
+from bench import manifests, plan, workloads
+from bench.draw import init_params
+from bench.plan import Choice
+from bench.spec import Request
+from impls.torch import backend
+(cell,) = plan.plan_cells(Choice(impl=("torch",), workload=("lm",), precision=("fp64",)), manifests.find())
+request = Request(cell=cell, task="trace", folder="", threads=2)
+backend.configure(request)
+workload = workloads.get("lm", "tiny")
+steps = [make(workload, request) for make in (golden.micro_steps, golden.whole_steps)]
+for number in range(3):
+    batch = backend.put(workload.batch_at(number, 0, 0, workload.batch))
+    micro, whole = (float(step(batch)["cross_entropy"]) for step in steps)
+    assert abs(micro - whole) < 1e-12 * whole, (number, micro, whole)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
