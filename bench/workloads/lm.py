@@ -36,7 +36,7 @@ from bench import data
 from bench.optimizer import Optimizer, Recipe
 from bench.spec import Param, normal, ones, zeros
 
-RECIPE = Recipe(lr=3e-4, beta2=0.95, rmsprop_lr=3e-6, sgd_lr=1e-3)
+RECIPE = Recipe(lr=3e-4, beta2=0.95, rmsprop_lr=1e-5, sgd_lr=1e-2)
 
 
 @dataclass(frozen=True, kw_only=True)
