@@ -27,6 +27,10 @@ class Trace:
     losses: Losses
     state: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, "NDArray[Any]"])
 
+    @property
+    def steps(self) -> int:
+        return min(len(values) for values in self.losses.values())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:

@@ -17,8 +17,6 @@ from bench.manifests import Manifest
 from bench.parity import Trace
 from bench.spec import Cell, Request, digest
 
-Report = Callable[[str], None]  # told what is being made
-
 
 class TraceFailed(Exception):
     """A trace could not be made; the text says why."""
@@ -104,7 +102,7 @@ def run_kernels(launcher: Launcher, cell: Cell, request: Request, timeout_s: flo
 
 
 def make_proofs(
-    cell: Cell, impl: str, installed: Mapping[str, Manifest], run: Callable[[Cell, int], Trace], report: Report
+    cell: Cell, impl: str, installed: Mapping[str, Manifest], run: Callable[[Cell, int], Trace]
 ) -> dict[str, dict[str, Any]]:
     """Trace the cell in its own framework and, in their default variants, in the others.
 
@@ -121,7 +119,6 @@ def make_proofs(
         variant = cell.variant if name == impl else manifest.default_variant[cell.platform]
         if manifest.has(cell.workload):
             cells[name, variant] = replace(cell, impl=name, variant=variant)
-            report(f"proving {cells[name, variant].label}")
             try:
                 traces[name, variant] = run(cells[name, variant], steps)
             except TraceFailed as error:

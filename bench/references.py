@@ -10,8 +10,8 @@ from typing import Any
 
 from bench import cache, data, parity, workloads
 from bench.manifests import Manifest
-from bench.parity import Losses, Trace
-from bench.proofs import Report, TraceFailed, software, source_hash
+from bench.parity import Trace
+from bench.proofs import TraceFailed, software, source_hash
 from bench.spec import Cell, digest, spec_hash
 
 PARTNERS = ("torch", "jax", "tf")  # who makes a reference: the first that is another framework than the cell's
@@ -37,13 +37,7 @@ def reference_key(manifest: Manifest, cell: Cell) -> str:
     return digest([golden_key(cell), manifest.name, source, software(manifest)])
 
 
-def find_reference(
-    cell: Cell,
-    installed: Mapping[str, Manifest],
-    traced: Mapping[Cell, Losses],
-    run: Callable[[Cell, int], Trace],
-    report: Report,
-) -> dict[str, Any]:
+def find_reference(cell: Cell, installed: Mapping[str, Manifest], run: Callable[[Cell, int], Trace]) -> dict[str, Any]:
     """Float64 losses of a cell's first steps by another framework; by its own only if it is alone."""
     if golden := cache.load("golden", golden_key(cell)):
         return golden
@@ -59,14 +53,12 @@ def find_reference(
         variant = manifest.default_variant[cell.platform]
         partner = replace(cell, impl=name, variant=variant, precision="fp64", kernels="plain", input="device", arm=None)
         try:
-            if partner not in traced:
-                report(f"reference {partner.label}")
-                run(partner, parity.CHECKED_STEPS)
-            losses = {loss: values[: parity.CHECKED_STEPS] for loss, values in traced[partner].items()}
+            trace = run(partner, parity.CHECKED_STEPS)
         except TraceFailed as error:
             reason = str(error)
             continue
         version = next(iter(manifest.versions().values()), "")
+        losses = {loss: values[: parity.CHECKED_STEPS] for loss, values in trace.losses.items()}
         reference = {"losses": losses, "impl": name, "name": f"{name} {version} {variant} float64"}
         cache.save("references", key, reference)
         return reference

@@ -1,17 +1,18 @@
 """What a cell's verdict rests on, gathered before anything is measured, and the verdict itself."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bench import cache, parity
 from bench.manifests import Manifest
 from bench.parity import Losses, Trace
-from bench.proofs import Report, TraceFailed, make_proofs, proof_cell, proof_key
+from bench.proofs import TraceFailed, make_proofs, proof_cell, proof_key
 from bench.references import find_reference
 from bench.spec import Cell, digest
 
 Found = dict[str, Any]
+Report = Callable[[str], None]  # told what is being made
 
 
 class Tracer(Protocol):
@@ -34,12 +35,13 @@ def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tra
     """Find, or make, all evidence for every cell whose framework is installed; `report` is told what is made."""
     installed = {name: manifest for name, manifest in manifests.items() if manifest.installed}
     evidence = Evidence()
-    traced: dict[Cell, Losses] = {}  # in this run: a proof's start is a reference
+    traced: dict[Cell, Trace] = {}  # what stands in one proof may in the next; and a proof's start is a reference
 
     def run(cell: Cell, steps: int) -> Trace:
-        trace = tracer.trace(cell, steps)
-        traced[cell] = trace.losses
-        return trace
+        if cell not in traced or traced[cell].steps < steps:
+            report(f"tracing {cell.label} {cell.optimizer}, {steps} steps in float64")
+            traced[cell] = tracer.trace(cell, steps)
+        return traced[cell]
 
     for cell in cells:
         if cell.impl not in installed or not installed[cell.impl].has(cell.workload):
@@ -48,11 +50,11 @@ def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tra
         key = proof_key(manifest, cell)
         if key not in evidence.proofs:
             kept = cache.load("proofs", key)
-            made = {key: kept} if kept else make_proofs(proof_cell(cell), cell.impl, installed, run, report)
+            made = {key: kept} if kept else make_proofs(proof_cell(cell), cell.impl, installed, run)
             evidence.proofs |= made
         if cell.kernels == "best" and (key := kernel_key(manifest, cell)) not in evidence.kernels:
             evidence.kernels[key] = find_kernel_test(key, cell, tracer, report)
-        evidence.references[cell.id] = find_reference(cell, installed, traced, run, report)
+        evidence.references[cell.id] = find_reference(cell, installed, run)
     return evidence
 
 

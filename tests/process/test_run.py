@@ -72,10 +72,10 @@ def test_a_wrong_step_diverges_and_fails_the_run(tmp_path: Path) -> None:
 
 def test_proofs_are_kept_and_used(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     measure(tmp_path / "one")
-    assert "proving" in capsys.readouterr().err
+    assert "tracing" in capsys.readouterr().err
     assert len(list((cache / "proofs").glob("*.json"))) == 2
     _, records = measure(tmp_path / "two")
-    assert "proving" not in capsys.readouterr().err
+    assert "tracing" not in capsys.readouterr().err
     assert {found["parity"]["verdict"] for found in records} == {"proven"}
     assert (cache / "proofs" / f"{records[0]['parity']['proof']}.json").exists()
 
@@ -160,7 +160,7 @@ def test_a_large_network_is_proven_by_its_twin(tmp_path: Path, capsys: pytest.Ca
     _, records = measure(tmp_path / "run", small)
     assert {found["parity"]["verdict"] for found in records} == {"proven"}
     told = capsys.readouterr().err
-    assert "proving autoencoder/base-twin" in told and "reference autoencoder/base " in told
+    assert "tracing autoencoder/base-twin" in told and "tracing autoencoder/base a" in told
 
 
 def test_a_shipped_proof_counts_where_there_is_one_framework(
