@@ -24,11 +24,12 @@ class Encoder(nn.Module):
     def __init__(self, workload: Autoencoder, params: layers.Params, device: torch.device) -> None:
         super().__init__()
         self.convs = layers.add_convs(self, workload.encoder, params, device)
+        self.blocks = [layers.add_convs(self, block, params, device) for block in workload.encoder_blocks]
         self.dense = layers.Dense(params, "enc.dense", device)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        for conv in self.convs:
-            x_BCHW = F.relu(conv(x_BCHW), inplace=True)
+        for conv, block in zip(self.convs, self.blocks, strict=True):
+            x_BCHW = residual(block, F.relu(conv(x_BCHW), inplace=True))
         return self.dense(layers.features(x_BCHW))
 
 
@@ -39,13 +40,22 @@ class Decoder(nn.Module):
         super().__init__()
         self.side = workload.seed_side
         self.dense = layers.Dense(params, "dec.dense", device)
+        self.blocks = [layers.add_convs(self, block, params, device) for block in workload.decoder_blocks]
         self.convs = layers.add_convs(self, workload.decoder, params, device)
 
     def forward(self, code_BZ: Tensor) -> Tensor:
         h_BCHW = layers.images(F.relu(self.dense(code_BZ), inplace=True), self.side)
-        for conv in self.convs[:-1]:
-            h_BCHW = F.relu(conv(h_BCHW), inplace=True)
-        return torch.sigmoid(self.convs[-1](h_BCHW))
+        for conv, block in zip(self.convs[:-1], self.blocks[:-1], strict=True):
+            h_BCHW = F.relu(conv(residual(block, h_BCHW)), inplace=True)
+        return torch.sigmoid(self.convs[-1](residual(self.blocks[-1], h_BCHW)))
+
+
+def residual(block: tuple[layers.Conv, ...], h_BCHW: Tensor) -> Tensor:
+    """Two convolutions beside the identity; no convolutions: the identity alone."""
+    if not block:
+        return h_BCHW
+    first, second = block
+    return F.relu(h_BCHW + second(F.relu(first(h_BCHW), inplace=True)), inplace=True)
 
 
 class Net(nn.Module):
@@ -95,8 +105,8 @@ def reconstruction(net: nn.Module, x_BCHW: Tensor) -> Tensor:
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and `m/`, `v/` slots."""
-    wanted = optimizers.names(state.params) if names is None else names
+    """Arrays by the spec's names, in its layout: parameters and slots."""
+    wanted = optimizers.names(state.params, state.optimizer) if names is None else names
     return optimizers.export(state.params, [state.optimizer], wanted)
 
 
@@ -108,3 +118,9 @@ def optimisations(state: State) -> dict[str, str | bool]:
         "layout": layers.layout(state.net.enc.convs[0]),
         "convolutions": layers.forms(state.net),
     }
+
+
+def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """None: the operations here are exact in float64, and there are no faster ones."""
+    del workload, request
+    return {}

@@ -18,6 +18,21 @@ from bench.workloads.gan import Gan
 from . import layers, optimizers
 
 
+def add_norms(
+    net: nn.Module, prefix: str, sides: Mapping[int, int], workload: Gan, params: layers.Params, groups: int,
+    device: torch.device,
+) -> dict[int, layers.BatchNorm]:  # fmt: skip
+    """Batch norms `<prefix>.norm<i>`, by their number, of images with these sides; also added to `net`."""
+    norms: dict[int, layers.BatchNorm] = {}
+    for i, side in sides.items():
+        norms[i] = layers.BatchNorm(
+            params, f"{prefix}.norm{i}", device, groups=groups, n=workload.batch // groups * side**2,
+            momentum=workload.norm_momentum, eps=workload.norm_eps,
+        )  # fmt: skip
+        net.add_module(f"norm{i}", norms[i])
+    return norms
+
+
 class Generator(nn.Module):
     """Noise to images in [−1, 1]; a forward pass updates the running statistics."""
 
@@ -26,36 +41,34 @@ class Generator(nn.Module):
         self.side = workload.seed_side
         self.dense = layers.Dense(params, "g.dense", device)
         self.convs = layers.add_convs(self, workload.generator, params, device)
-        self.norms = [
-            layers.BatchNorm(
-                params, f"g.norm{i}", device, groups=groups, n=workload.batch // groups * side**2,
-                momentum=workload.norm_momentum, eps=workload.norm_eps,
-            )
-            for i, side in enumerate([1, *(conv.side_out for conv in workload.generator if conv.norm)])
-        ]  # fmt: skip
-        for i, norm in enumerate(self.norms):
-            self.add_module(f"norm{i}", norm)
+        sides = {0: 1, **{i: conv.side_out for i, conv in enumerate(workload.generator, start=1) if conv.norm}}
+        self.norms = add_norms(self, "g", sides, workload, params, groups, device)
 
     def forward(self, z_BZ: Tensor) -> Tensor:
         h_BF = F.relu(self.norms[0](self.dense(z_BZ)), inplace=True)
         h_BCHW = layers.images(h_BF, self.side)
-        for conv, norm in zip(self.convs[:-1], self.norms[1:], strict=True):
-            h_BCHW = F.relu(norm(conv(h_BCHW)), inplace=True)
+        for i, conv in enumerate(self.convs[:-1], start=1):
+            h_BCHW = F.relu(self.norms[i](conv(h_BCHW)), inplace=True)
         return torch.tanh(self.convs[-1](h_BCHW))
 
 
 class Discriminator(nn.Module):
-    """Images to one logit each."""
+    """Images to one logit each; a forward pass updates the running statistics, where there are any."""
 
-    def __init__(self, workload: Gan, params: layers.Params, device: torch.device) -> None:
+    def __init__(self, workload: Gan, params: layers.Params, groups: int, device: torch.device) -> None:
         super().__init__()
         self.leak = workload.leak
         self.convs = layers.add_convs(self, workload.discriminator, params, device)
+        sides = {i: conv.side_out for i, conv in enumerate(workload.discriminator, start=1) if conv.norm}
+        self.norms = add_norms(self, "d", sides, workload, params, groups, device)
         self.dense = layers.Dense(params, "d.dense", device)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        for conv in self.convs:
-            x_BCHW = F.leaky_relu(conv(x_BCHW), self.leak, inplace=True)
+        for i, conv in enumerate(self.convs, start=1):
+            x_BCHW = conv(x_BCHW)
+            if i in self.norms:
+                x_BCHW = self.norms[i](x_BCHW)
+            x_BCHW = F.leaky_relu(x_BCHW, self.leak, inplace=True)
         return self.dense(layers.features(x_BCHW))
 
 
@@ -65,7 +78,7 @@ class Net(nn.Module):
     def __init__(self, workload: Gan, params: layers.Params, groups: int, device: torch.device) -> None:
         super().__init__()
         self.g = Generator(workload, params, groups, device)
-        self.d = Discriminator(workload, params, device)
+        self.d = Discriminator(workload, params, groups, device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,9 +138,15 @@ def update_generator(state: State, z_BZ: Tensor) -> Tensor:
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters, `m/` and `v/` slots, `mean/` and `var/` statistics."""
-    norms = {f"{kind}/g.norm{i}": norm for kind in ("mean", "var") for i, norm in enumerate(state.net.g.norms)}
-    wanted = [*optimizers.names(state.params), *norms] if names is None else list(names)
+    """Arrays by the spec's names, in its layout: parameters, slots, `mean/` and `var/` statistics."""
+    nets = {"d": state.net.d, "g": state.net.g}
+    norms = {
+        f"{kind}/{prefix}.norm{i}": norm
+        for kind in ("mean", "var")
+        for prefix, net in nets.items()
+        for i, norm in net.norms.items()
+    }
+    wanted = [*optimizers.names(state.params, state.d_optimizer), *norms] if names is None else list(names)
     both = (state.g_optimizer, state.d_optimizer)
     arrays = optimizers.export(state.params, both, (name for name in wanted if name not in norms))
     for name in wanted:
@@ -144,3 +163,9 @@ def optimisations(state: State) -> dict[str, str | bool]:
         "layout": layers.layout(state.net.d.convs[0]),
         "convolutions": layers.forms(state.net),
     }
+
+
+def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """None: the operations here are exact in float64, and there are no faster ones."""
+    del workload, request
+    return {}

@@ -5,25 +5,45 @@ Shapes: B batch, T context, V vocabulary, D model width, N heads, K head width, 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import layers, optimizers
+from . import backend, layers, optimizers
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def fused_attention(q_BNTK: Tensor, k_BNTK: Tensor, v_BNTK: Tensor) -> Tensor:
+    """Causal attention of each head by the kernel that PyTorch takes for fastest; on a CPU it is exact in float64."""
+    return F.scaled_dot_product_attention(q_BNTK, k_BNTK, v_BNTK, is_causal=True)
+
+
+def plain_attention(q_BNTK: Tensor, k_BNTK: Tensor, v_BNTK: Tensor) -> Tensor:
+    """Causal attention of each head from matrix products and a softmax, in any precision."""
+    with sdpa_kernel(SDPBackend.MATH):
+        return fused_attention(q_BNTK, k_BNTK, v_BNTK)
+
+
+def attention_for(request: Request) -> Attend:
+    return fused_attention if request.cell.kernels == "best" or request.cell.platform == "cpu" else plain_attention
 
 
 class Block(nn.Module):
     """Attention and perceptron, each behind a layer norm and beside a residual connection."""
 
-    def __init__(self, workload: Lm, params: layers.Params, i: int, device: torch.device) -> None:
+    def __init__(self, workload: Lm, params: layers.Params, i: int, device: torch.device, attend: Attend) -> None:
         super().__init__()
-        self.head_width = workload.head_width
+        self.head_width, self.attend = workload.head_width, attend
         self.norm1 = layers.LayerNorm(params, f"h{i}.norm1", device, workload.norm_eps)
         self.qkv = layers.Dense(params, f"h{i}.qkv", device)
         self.out = layers.Dense(params, f"h{i}.out", device)
@@ -37,26 +57,21 @@ class Block(nn.Module):
 
     def attention(self, x_BTD: Tensor) -> Tensor:
         q_BTD, k_BTD, v_BTD = self.qkv(x_BTD).chunk(3, dim=-1)
-        a_BNTK = attend(*(x.unflatten(2, (-1, self.head_width)).transpose(1, 2) for x in (q_BTD, k_BTD, v_BTD)))
+        a_BNTK = self.attend(*(x.unflatten(2, (-1, self.head_width)).transpose(1, 2) for x in (q_BTD, k_BTD, v_BTD)))
         return self.out(a_BNTK.transpose(1, 2).flatten(2))
 
     def mlp(self, x_BTD: Tensor) -> Tensor:
         return self.down(F.gelu(self.up(x_BTD), approximate="tanh"))
 
 
-def attend(q_BNTK: Tensor, k_BNTK: Tensor, v_BNTK: Tensor) -> Tensor:
-    """Causal attention of each head."""
-    return F.scaled_dot_product_attention(q_BNTK, k_BNTK, v_BNTK, is_causal=True)
-
-
 class Net(nn.Module):
     """Tokens to logits; its parameters have the spec's names."""
 
-    def __init__(self, workload: Lm, params: layers.Params, device: torch.device) -> None:
+    def __init__(self, workload: Lm, params: layers.Params, device: torch.device, attend: Attend) -> None:
         super().__init__()
         self.tok = layers.parameter(params["tok"], (0, 1), device)
         self.pos = layers.parameter(params["pos"], (0, 1), device)
-        self.blocks = [Block(workload, params, i, device) for i in range(workload.layers)]
+        self.blocks = [Block(workload, params, i, device, attend) for i in range(workload.layers)]
         for i, block in enumerate(self.blocks):
             self.add_module(f"h{i}", block)
         self.norm = layers.LayerNorm(params, "norm", device, workload.norm_eps)
@@ -82,7 +97,7 @@ def build(
     workload: Lm, params: layers.Params, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Tensor]]]]:
     """State with `params` on the device, and the step."""
-    net = Net(workload, params, torch.device(request.cell.platform))
+    net = Net(workload, params, torch.device(request.cell.platform), attention_for(request))
     named = layers.named(net)
     optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), named, workload.param_specs())
     return State(net=net, optimizer=optimizer, params=named), step
@@ -104,18 +119,37 @@ def cross_entropy(net: nn.Module, token_BS: Tensor) -> Tensor:
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and `m/`, `v/` slots."""
-    wanted = optimizers.names(state.params) if names is None else names
+    """Arrays by the spec's names, in its layout: parameters and slots."""
+    wanted = optimizers.names(state.params, state.optimizer) if names is None else names
     return optimizers.export(state.params, [state.optimizer], wanted)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
-    width = state.net.blocks[0].head_width
-    q_BNTK = state.net.tok.new_zeros(1, 1, state.net.pos.shape[0], width, requires_grad=True)
-    kernel = attend(q_BNTK, q_BNTK, q_BNTK).grad_fn
+    block = state.net.blocks[0]
+    q_BNTK = state.net.tok.new_zeros(1, 1, state.net.pos.shape[0], block.head_width, requires_grad=True)
+    kernel = block.attend(q_BNTK, q_BNTK, q_BNTK).grad_fn
     return {
         "jit": False,
         "fused_optimizer": optimizers.fused(state.optimizer),
         "attention": "" if kernel is None else kernel.name(),
     }
+
+
+def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """What `best` takes that is not exact in float64; on a CPU nothing."""
+    if attention_for(request) is plain_attention or request.cell.platform == "cpu":
+        return {}
+    return {"attention": partial(run_attention, workload, request)}
+
+
+def run_attention(workload: Lm, request: Request, form: str) -> dict[str, NDArray[Any]]:
+    """Attention of two sequences, and its gradients to queries, keys and values, in one of the three forms."""
+    shape = (2, workload.heads, workload.context, workload.head_width)
+    dtype = torch.float64 if form == "exact" else torch.float32
+    rng = np.random.default_rng(0)
+    q, k, v, given = (torch.tensor(rng.normal(size=shape), dtype=dtype, device=request.cell.platform) for _ in range(4))
+    inputs = [x.requires_grad_() for x in (q, k, v)]
+    out = (fused_attention if form == "best" else plain_attention)(*inputs)
+    gradients = torch.autograd.grad(out, inputs, given)
+    return backend.read(dict(zip(("out", "q", "k", "v"), (out, *gradients), strict=True)))

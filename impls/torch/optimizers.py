@@ -1,6 +1,6 @@
-"""Adam and AdamW as `bench.spec.Optimizer` states them: PyTorch's own, fused into one kernel call."""
+"""Optimizers as `bench.optimizer.Optimizer` states them: PyTorch's own, fused where it has such a kernel."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,19 @@ from bench.spec import Param
 
 from .layers import Named
 
-CLASSES = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-SLOTS = {"m": "exp_avg", "v": "exp_avg_sq"}  # the spec's name: PyTorch's
+ADAM = {"m": "exp_avg", "v": "exp_avg_sq"}
+SLOTS = {  # the spec's name: PyTorch's
+    torch.optim.Adam: ADAM,
+    torch.optim.AdamW: ADAM,
+    torch.optim.RMSprop: {"v": "square_avg", "mom": "momentum_buffer", "avg": "grad_avg"},
+    torch.optim.SGD: {"mom": "momentum_buffer"},
+}
 
 
 def build(numbers: Optimizer, params: Named, specs: Mapping[str, Param]) -> torch.optim.Optimizer:
     """The optimizer over `params`, those that decay in a group of their own.
 
-    The fused kernel on a CPU reads gradients in the order of the parameter's memory, whatever their strides:
+    The fused kernels on a CPU read gradients in the order of the parameter's memory, whatever their strides:
     `Tensor.backward` leaves them so, `torch.autograd.grad` may not.
 
     Raises:
@@ -31,33 +36,84 @@ def build(numbers: Optimizer, params: Named, specs: Mapping[str, Param]) -> torc
         {"params": [param for name, (param, _) in params.items() if decay[name] == value], "weight_decay": value}
         for value in sorted(set(decay.values()))
     ]
-    betas = (numbers.beta1, numbers.beta2)
-    optimizer = CLASSES[numbers.kind](groups, lr=numbers.lr, betas=betas, eps=numbers.eps, fused=True)
-    if not fused(optimizer):
+    optimizer = create(numbers, groups)
+    if numbers.kind != "rmsprop" and not fused(optimizer):
         raise RuntimeError(f"{type(optimizer).__name__} is not fused")
+    if numbers.clip:
+        optimizer.register_step_pre_hook(clip(numbers.clip))
+    if numbers.warmup:
+        optimizer.register_step_pre_hook(schedule(numbers))
     return optimizer
 
 
+def create(numbers: Optimizer, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """PyTorch's class for the formula; there is no fused RMSprop, and one call for all tensors is the next best."""
+    lr, momentum = numbers.lr, numbers.momentum
+    match numbers.kind:
+        case "adam" | "adamw":
+            kind = torch.optim.AdamW if numbers.kind == "adamw" else torch.optim.Adam
+            return kind(groups, lr, (numbers.beta1, numbers.beta2), numbers.eps, fused=True)
+        case "rmsprop":
+            alpha, eps, centered = numbers.smoothing, numbers.eps, numbers.centered
+            return torch.optim.RMSprop(groups, lr, alpha, eps, momentum=momentum, centered=centered, foreach=True)
+        case "sgd":
+            return torch.optim.SGD(groups, lr, momentum, dampening=0.0, nesterov=numbers.nesterov, fused=True)
+
+
+def clip(limit: float) -> Callable[..., None]:
+    """Before an update: g ← g · limit / max(norm, limit) over all its tensors; PyTorch's own adds 1e-6 to the norm."""
+
+    def before(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        gradients = [param.grad for group in optimizer.param_groups for param in group["params"]]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        torch._foreach_mul_(gradients, limit / norm.clamp(min=limit))
+
+    return before
+
+
+def schedule(numbers: Optimizer) -> Callable[..., None]:
+    """Before update t = 1, 2, …: its rate, in Python's double precision; the kernels take it so."""
+    t = 0
+
+    def before(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        nonlocal t
+        t += 1
+        for group in optimizer.param_groups:
+            group["lr"] = numbers.rate(t)
+
+    return before
+
+
 def fused(optimizer: torch.optim.Optimizer) -> bool:
-    return all(group["fused"] for group in optimizer.param_groups)
+    return all(group.get("fused") for group in optimizer.param_groups)
 
 
-def names(params: Named) -> list[str]:
+def slots(optimizer: torch.optim.Optimizer) -> dict[str, str]:
+    """The slots that it keeps, with PyTorch's names."""
+    found = SLOTS[type(optimizer)]
+    return {slot: own for slot, own in found.items() if slot != "avg" or optimizer.defaults["centered"]}
+
+
+def names(params: Named, optimizer: torch.optim.Optimizer) -> list[str]:
     """All names that `export` knows."""
-    return [*params, *(f"{slot}/{name}" for slot in SLOTS for name in params)]
+    return [*params, *(f"{slot}/{name}" for slot in slots(optimizer) for name in params)]
 
 
 def export(
     params: Named, optimizers: Iterable[torch.optim.Optimizer], wanted: Iterable[str]
 ) -> dict[str, NDArray[Any]]:
     """Copies of parameters `<param>` and slots `<slot>/<param>` in the spec's layout; slots are zero at first."""
-    state = {param: slots for optimizer in optimizers for param, slots in optimizer.state.items()}
+    state = {
+        param: {slot: kept[own] for slot, own in slots(optimizer).items()}
+        for optimizer in optimizers
+        for param, kept in optimizer.state.items()
+    }
 
     def tensor(name: str) -> Tensor:
         slot, _, leaf = name.rpartition("/")
         param, axes = params[leaf]
         if not slot:
             return param.detach().permute(axes)
-        return (state[param][SLOTS[slot]] if param in state else torch.zeros_like(param.detach())).permute(axes)
+        return (state[param][slot] if param in state else torch.zeros_like(param.detach())).permute(axes)
 
     return {name: np.array(tensor(name).cpu().numpy(), order="C") for name in wanted}
