@@ -60,7 +60,11 @@ def build(
     training = optimizers.build(workload.optimizer(request.cell.optimizer), params, workload.param_specs(), swapped)
     shape = (workload.batch, workload.side, workload.side, workload.channels)
 
-    @tf.function(autograph=False, jit_compile=request.cell.variant == "xla", input_signature=[tf.TensorSpec(shape, params["enc.dense.w"].dtype)])
+    @tf.function(
+        autograph=False,
+        jit_compile=request.cell.variant == "xla",
+        input_signature=[tf.TensorSpec(shape, params["enc.dense.w"].dtype)],
+    )
     def function(x_BHWC: tf.Tensor) -> tf.Tensor:
         return update(workload, training, x_BHWC)
 
@@ -91,3 +95,8 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
     return layers.forms(state.function, state.graph)
+
+
+def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """None: TensorFlow fuses no operation of these that is not exact in float64 too."""
+    return {}

@@ -24,6 +24,7 @@ class Net(NamedTuple):
     g: optimizers.Training
     d: optimizers.Training
     groups: int
+    best: bool  # the fused kernels
     g_running_GA: tf.Variable  # of each norm of the generator in turn: means, then variances
     d_running_GA: tf.Variable
 
@@ -32,7 +33,7 @@ def generator(net: Net, params: layers.Params, z_BZ: tf.Tensor) -> tf.Tensor:
     """Noise to images in [−1, 1]; updates the running statistics."""
     workload = net.workload
     side, channels = workload.seed_side, workload.seed_channels
-    norm = partial(layers.batch_norm, params, groups=net.groups, eps=workload.norm_eps)
+    norm = normalise(net, params)
     h_BF, statistics_GF = norm("g.norm0", layers.dense(params, "g.dense", z_BZ))
     all_GF = [statistics_GF]
     h_BHWC = tf.reshape(tf.nn.relu(h_BF), (-1, side, side, channels))
@@ -49,15 +50,20 @@ def generator(net: Net, params: layers.Params, z_BZ: tf.Tensor) -> tf.Tensor:
 def discriminator(net: Net, params: layers.Params, x_BHWC: tf.Tensor) -> tf.Tensor:
     """Images to one logit each; updates the running statistics."""
     workload = net.workload
-    all_GF: list[tf.Tensor] = []
+    norm, all_GF = normalise(net, params), list[tf.Tensor]()
     for i, conv in enumerate(workload.discriminator, start=1):
         x_BHWC = layers.conv(params, conv, x_BHWC)
         if conv.norm:
-            x_BHWC, statistics_GF = layers.batch_norm(params, f"d.norm{i}", x_BHWC, net.groups, workload.norm_eps)
+            x_BHWC, statistics_GF = norm(f"d.norm{i}", x_BHWC)
             all_GF.append(statistics_GF)
         x_BHWC = layers.leaky_relu(x_BHWC, workload.leak)
     follow(net.d_running_GA, all_GF, workload.norm_momentum)
     return layers.dense(params, "d.dense", tf.reshape(x_BHWC, (-1, workload.logit_inputs)))
+
+
+def normalise(net: Net, params: layers.Params) -> partial[tuple[tf.Tensor, tf.Tensor]]:
+    """Batch norm as this network has it, of a norm's name and its input."""
+    return partial(layers.batch_norm, params, groups=net.groups, eps=net.workload.norm_eps, fused=net.best)
 
 
 def follow(running_GA: tf.Variable, all_GF: list[tf.Tensor], momentum: float) -> None:
@@ -93,10 +99,14 @@ def build(
         starts = [np.repeat((0.0, 1.0), count) for name, count in workload.norm_specs().items() if name[:2] == prefix]
         return tf.Variable(np.tile(np.concatenate([[], *starts]), (groups, 1)), dtype=dtype)
 
-    net = Net(workload, training("g."), training("d."), groups, running("g."), running("d."))
+    net = Net(workload, training("g."), training("d."), groups, layers.best(request), running("g."), running("d."))
     image, noise = (workload.batch, workload.side, workload.side, workload.channels), (workload.batch, workload.z)
 
-    @tf.function(autograph=False, jit_compile=request.cell.variant == "xla", input_signature=[tf.TensorSpec(shape, dtype) for shape in (image, noise, noise)])
+    @tf.function(
+        autograph=False,
+        jit_compile=request.cell.variant == "xla",
+        input_signature=[tf.TensorSpec(shape, dtype) for shape in (image, noise, noise)],
+    )
     def function(real_BHWC: tf.Tensor, z_d_BZ: tf.Tensor, z_g_BZ: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return update_discriminator(net, real_BHWC, z_d_BZ), update_generator(net, z_g_BZ)
 
@@ -150,3 +160,24 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
     return layers.forms(state.function, state.graph)
+
+
+def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """Batch norm of the generator's last norm, on a few images."""
+    if not layers.best(request) or request.cell.norm_groups > 1:
+        return {}
+    conv = [conv for conv in workload.generator if conv.norm][-1]
+    images = min(workload.batch, 8)
+    random = np.random.default_rng(0)
+    x_BHWF, dy_BHWF = random.normal(size=(2, images, conv.side_out, conv.side_out, conv.outputs))
+    scale_F, shift_F = random.normal(1.0, 0.5, (2, conv.outputs))
+
+    def run(form: str) -> dict[str, NDArray[Any]]:
+        def normalise(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            params = {"norm.scale": scale, "norm.shift": shift}
+            return layers.batch_norm(params, "norm", x, groups=1, eps=workload.norm_eps, fused=form == "best")
+
+        arrays = {"x": x_BHWF, "scale": scale_F, "shift": shift_F}
+        return layers.trial(normalise, arrays, dy_BHWF, "float64" if form == "exact" else "float32")
+
+    return {"batch_norm": run}

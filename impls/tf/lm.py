@@ -106,7 +106,11 @@ def build(
     """State with `params` on the device, and the step."""
     training = optimizers.build(workload.optimizer(request.cell.optimizer), params, workload.param_specs())
 
-    @tf.function(autograph=False, jit_compile=request.cell.variant == "xla", input_signature=[tf.TensorSpec((workload.batch, workload.context + 1), tf.int64)])
+    @tf.function(
+        autograph=False,
+        jit_compile=request.cell.variant == "xla",
+        input_signature=[tf.TensorSpec((workload.batch, workload.context + 1), tf.int64)],
+    )
     def function(token_BS: tf.Tensor) -> tf.Tensor:
         return update(workload, training, token_BS)
 
@@ -136,3 +140,8 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
     return layers.forms(state.function, state.graph) | {"attention": "written out, own gradient"}
+
+
+def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """None: TensorFlow has no fused attention, and its GELU, layer norm and cross-entropy are slower than those here."""
+    return {}
