@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bench.spec import Request
+from bench.spec import Conv, Request
 from bench.workloads.autoencoder import Autoencoder
 
 from . import layers, optimizers
@@ -17,8 +17,8 @@ from . import layers, optimizers
 
 def encoder(workload: Autoencoder, params: layers.Params, x_BHWC: tf.Tensor) -> tf.Tensor:
     """Images to codes."""
-    for conv in workload.encoder:
-        x_BHWC = tf.nn.relu(layers.conv(params, conv, x_BHWC))
+    for conv, convs in zip(workload.encoder, workload.encoder_blocks, strict=True):
+        x_BHWC = block(params, convs, tf.nn.relu(layers.conv(params, conv, x_BHWC)))
     return layers.dense(params, "enc.dense", tf.reshape(x_BHWC, (-1, workload.features)))
 
 
@@ -26,15 +26,25 @@ def decoder(workload: Autoencoder, params: layers.Params, code_BZ: tf.Tensor) ->
     """Codes to images in [0, 1]."""
     h_BF = tf.nn.relu(layers.dense(params, "dec.dense", code_BZ))
     h_BHWC = tf.reshape(h_BF, (-1, workload.seed_side, workload.seed_side, workload.seed_channels))
-    for conv in workload.decoder[:-1]:
-        h_BHWC = tf.nn.relu(layers.conv(params, conv, h_BHWC))
-    return tf.sigmoid(layers.conv(params, workload.decoder[-1], h_BHWC))
+    *levels, (last, last_block) = zip(workload.decoder, workload.decoder_blocks, strict=True)
+    for conv, convs in levels:
+        h_BHWC = tf.nn.relu(layers.conv(params, conv, block(params, convs, h_BHWC)))
+    return tf.sigmoid(layers.conv(params, last, block(params, last_block, h_BHWC)))
+
+
+def block(params: layers.Params, convs: tuple[Conv, ...], h_BHWC: tf.Tensor) -> tf.Tensor:
+    """A residual block of two convolutions, or nothing."""
+    if not convs:
+        return h_BHWC
+    first, second = convs
+    inner_BHWC = tf.nn.relu(layers.conv(params, first, h_BHWC))
+    return tf.nn.relu(h_BHWC + layers.conv(params, second, inner_BHWC))
 
 
 class State(NamedTuple):
     """Variables, which a step changes in place, and the compiled step."""
 
-    adam: optimizers.Adam
+    training: optimizers.Training
     function: tf.types.experimental.PolymorphicFunction
     graph: tf.types.experimental.ConcreteFunction  # of the function; 0.1 ms faster to call
 
@@ -47,14 +57,18 @@ def build(
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
     swapped = layers.swapped_kernels(workload.decoder)
-    adam = optimizers.build(workload.optimizer(request.cell.optimizer), params, workload.param_specs(), swapped)
+    training = optimizers.build(workload.optimizer(request.cell.optimizer), params, workload.param_specs(), swapped)
     shape = (workload.batch, workload.side, workload.side, workload.channels)
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, params["enc.dense.w"].dtype)])
+    @tf.function(
+        autograph=False,
+        jit_compile=request.cell.variant == "xla",
+        input_signature=[tf.TensorSpec(shape, params["enc.dense.w"].dtype)],
+    )
     def function(x_BHWC: tf.Tensor) -> tf.Tensor:
-        return update(workload, adam, x_BHWC)
+        return update(workload, training, x_BHWC)
 
-    return State(adam, function, function.get_concrete_function()), step
+    return State(training, function, function.get_concrete_function()), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
@@ -62,22 +76,27 @@ def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
     return state, {"reconstruction": state.graph(batch["image"])}
 
 
-def update(workload: Autoencoder, adam: optimizers.Adam, x_BHWC: tf.Tensor) -> tf.Tensor:
+def update(workload: Autoencoder, training: optimizers.Training, x_BHWC: tf.Tensor) -> tf.Tensor:
     """One update on the squared error, summed over an image and averaged over the batch."""
-    params = optimizers.weights(adam)
+    params = optimizers.weights(training)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         y_BHWC = decoder(workload, params, encoder(workload, params, x_BHWC))
         loss = tf.reduce_sum(tf.square(y_BHWC - x_BHWC)) / layers.number(workload.batch, x_BHWC)
-    optimizers.update(adam, tape.gradient(loss, params))
+    optimizers.update(training, tape.gradient(loss, params))
     return loss
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and `m/`, `v/` slots."""
-    return optimizers.export((state.adam,), names)
+    """Arrays by the spec's names, in its layout: parameters and slots."""
+    return optimizers.export((state.training,), names)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
     return layers.forms(state.function, state.graph)
+
+
+def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """None: TensorFlow fuses no operation of these that is not exact in float64 too."""
+    return {}

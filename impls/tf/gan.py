@@ -4,6 +4,7 @@ Shapes: B batch, Z noise, F features, C channels, H and W image sides, G norm gr
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,36 +21,56 @@ class Net(NamedTuple):
     """Generator and discriminator, with all their variables."""
 
     workload: Gan
-    g: optimizers.Adam
-    d: optimizers.Adam
-    running_GA: tf.Variable  # of each norm in turn: means, then variances
+    g: optimizers.Training
+    d: optimizers.Training
+    groups: int
+    best: bool  # the fused kernels
+    g_running_GA: tf.Variable  # of each norm of the generator in turn: means, then variances
+    d_running_GA: tf.Variable
 
 
 def generator(net: Net, params: layers.Params, z_BZ: tf.Tensor) -> tf.Tensor:
     """Noise to images in [−1, 1]; updates the running statistics."""
-    workload, groups = net.workload, net.running_GA.shape[0]
+    workload = net.workload
     side, channels = workload.seed_side, workload.seed_channels
-    h_BF, statistics_GF = layers.batch_norm(
-        params, "g.norm0", layers.dense(params, "g.dense", z_BZ), groups, workload.norm_eps
-    )
+    norm = normalise(net, params)
+    h_BF, statistics_GF = norm("g.norm0", layers.dense(params, "g.dense", z_BZ))
     all_GF = [statistics_GF]
     h_BHWC = tf.reshape(tf.nn.relu(h_BF), (-1, side, side, channels))
     for i, conv in enumerate(workload.generator, start=1):
         h_BHWC = layers.conv(params, conv, h_BHWC)
         if conv.norm:
-            h_BHWC, statistics_GF = layers.batch_norm(params, f"g.norm{i}", h_BHWC, groups, workload.norm_eps)
+            h_BHWC, statistics_GF = norm(f"g.norm{i}", h_BHWC)
             all_GF.append(statistics_GF)
             h_BHWC = tf.nn.relu(h_BHWC)
-    change_GA = tf.concat(all_GF, 1) - net.running_GA
-    net.running_GA.assign_add(change_GA * layers.number(1.0 - workload.norm_momentum, change_GA))
+    follow(net.g_running_GA, all_GF, workload.norm_momentum)
     return tf.tanh(h_BHWC)
 
 
 def discriminator(net: Net, params: layers.Params, x_BHWC: tf.Tensor) -> tf.Tensor:
-    """Images to one logit each."""
-    for conv in net.workload.discriminator:
-        x_BHWC = layers.leaky_relu(layers.conv(params, conv, x_BHWC), net.workload.leak)
-    return layers.dense(params, "d.dense", tf.reshape(x_BHWC, (-1, net.workload.logit_inputs)))
+    """Images to one logit each; updates the running statistics."""
+    workload = net.workload
+    norm, all_GF = normalise(net, params), list[tf.Tensor]()
+    for i, conv in enumerate(workload.discriminator, start=1):
+        x_BHWC = layers.conv(params, conv, x_BHWC)
+        if conv.norm:
+            x_BHWC, statistics_GF = norm(f"d.norm{i}", x_BHWC)
+            all_GF.append(statistics_GF)
+        x_BHWC = layers.leaky_relu(x_BHWC, workload.leak)
+    follow(net.d_running_GA, all_GF, workload.norm_momentum)
+    return layers.dense(params, "d.dense", tf.reshape(x_BHWC, (-1, workload.logit_inputs)))
+
+
+def normalise(net: Net, params: layers.Params) -> partial[tuple[tf.Tensor, tf.Tensor]]:
+    """Batch norm as this network has it, of a norm's name and its input."""
+    return partial(layers.batch_norm, params, groups=net.groups, eps=net.workload.norm_eps, fused=net.best)
+
+
+def follow(running_GA: tf.Variable, all_GF: list[tf.Tensor], momentum: float) -> None:
+    """Take the statistics of one forward pass into the running ones."""
+    if all_GF:
+        change_GA = tf.concat(all_GF, 1) - running_GA
+        running_GA.assign_add(change_GA * layers.number(1.0 - momentum, change_GA))
 
 
 class State(NamedTuple):
@@ -67,19 +88,25 @@ def build(
     workload: Gan, params: layers.Arrays, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
-    dtype = params["g.dense.w"].dtype
+    dtype, groups = params["g.dense.w"].dtype, request.cell.norm_groups
 
-    def adam(prefix: str) -> optimizers.Adam:
+    def training(prefix: str) -> optimizers.Training:
         part = {name: array for name, array in params.items() if name.startswith(prefix)}
         swapped = layers.swapped_kernels(workload.generator)
         return optimizers.build(workload.optimizer(request.cell.optimizer), part, workload.param_specs(), swapped)
 
-    start_A = np.concatenate([np.repeat((0.0, 1.0), count) for count in workload.norm_specs().values()])
-    running_GA = tf.Variable(np.tile(start_A, (request.cell.norm_groups, 1)), dtype=dtype)
-    net = Net(workload, adam("g."), adam("d."), running_GA)
+    def running(prefix: str) -> tf.Variable:
+        starts = [np.repeat((0.0, 1.0), count) for name, count in workload.norm_specs().items() if name[:2] == prefix]
+        return tf.Variable(np.tile(np.concatenate([[], *starts]), (groups, 1)), dtype=dtype)
+
+    net = Net(workload, training("g."), training("d."), groups, layers.best(request), running("g."), running("d."))
     image, noise = (workload.batch, workload.side, workload.side, workload.channels), (workload.batch, workload.z)
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, dtype) for shape in (image, noise, noise)])
+    @tf.function(
+        autograph=False,
+        jit_compile=request.cell.variant == "xla",
+        input_signature=[tf.TensorSpec(shape, dtype) for shape in (image, noise, noise)],
+    )
     def function(real_BHWC: tf.Tensor, z_d_BZ: tf.Tensor, z_g_BZ: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return update_discriminator(net, real_BHWC, z_d_BZ), update_generator(net, z_g_BZ)
 
@@ -116,15 +143,16 @@ def update_generator(net: Net, z_BZ: tf.Tensor) -> tf.Tensor:
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters, `m/` and `v/` slots, `mean/` and `var/` statistics."""
+    """Arrays by the spec's names, in its layout: parameters and slots, `mean/` and `var/` statistics."""
+    net, counts = state.net, state.net.workload.norm_specs()
     wanted = None if names is None else list(names)
-    statistics = [f"{kind}/{norm}" for norm in state.net.workload.norm_specs() for kind in ("mean", "var")]
+    statistics = [f"{kind}/{norm}" for norm in counts for kind in ("mean", "var")]
     kept = None if wanted is None else [name for name in wanted if name not in statistics]
-    arrays = optimizers.export((state.net.g, state.net.d), kept)
+    arrays = optimizers.export((net.g, net.d), kept)
     if kept == wanted and wanted is not None:
         return arrays
-    running_A = state.net.running_GA.numpy().mean(0)
-    ends = np.cumsum(np.repeat(list(state.net.workload.norm_specs().values()), 2))
+    running_A = np.concatenate([x_GA.numpy().mean(0) for x_GA in (net.d_running_GA, net.g_running_GA)])
+    ends = np.cumsum(np.repeat(list(counts.values()), 2))
     running = dict(zip(statistics, np.split(running_A, ends[:-1]), strict=True))
     return arrays | {name: array for name, array in running.items() if wanted is None or name in wanted}
 
@@ -132,3 +160,24 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
     return layers.forms(state.function, state.graph)
+
+
+def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """Batch norm of the generator's last norm, on a few images."""
+    if not layers.best(request) or request.cell.norm_groups > 1:
+        return {}
+    conv = [conv for conv in workload.generator if conv.norm][-1]
+    images = min(workload.batch, 8)
+    random = np.random.default_rng(0)
+    x_BHWF, dy_BHWF = random.normal(size=(2, images, conv.side_out, conv.side_out, conv.outputs))
+    scale_F, shift_F = random.normal(1.0, 0.5, (2, conv.outputs))
+
+    def run(form: str) -> dict[str, NDArray[Any]]:
+        def normalise(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            params = {"norm.scale": scale, "norm.shift": shift}
+            return layers.batch_norm(params, "norm", x, groups=1, eps=workload.norm_eps, fused=form == "best")
+
+        arrays = {"x": x_BHWF, "scale": scale_F, "shift": shift_F}
+        return layers.trial(normalise, arrays, dy_BHWF, "float64" if form == "exact" else "float32")
+
+    return {"batch_norm": run}

@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bench.spec import Conv
+from bench.spec import Conv, Request
 
 Arrays = Mapping[str, NDArray[Any]]  # by the spec's names
 Params = Mapping[str, tf.Tensor]
@@ -117,11 +117,21 @@ def _spread_phases(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tenso
     return tf.nn.depth_to_space(phases, s)
 
 
-def batch_norm(params: Params, name: str, x: tf.Tensor, groups: int, eps: float) -> tuple[tf.Tensor, tf.Tensor]:
+def best(request: Request) -> bool:
+    """Whether to take the fused kernels of `--kernels best`: they exist up to float32, and XLA makes its own."""
+    cell = request.cell
+    return (cell.kernels, cell.variant) == ("best", "graph") and cell.precision != "fp64"
+
+
+def batch_norm(
+    params: Params, name: str, x: tf.Tensor, *, groups: int, eps: float, fused: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Normalised over each group of consecutive samples, and over H and W; x is BF or BHWF.
 
     Also returns the statistics_GF of the groups: F means, then F biased variances.
     """
+    if fused and groups == 1:
+        return _batch_norm_fused(params, name, x, eps)
 
     @tf.custom_gradient
     def normalise(
@@ -146,6 +156,17 @@ def batch_norm(params: Params, name: str, x: tf.Tensor, groups: int, eps: float)
     x_GMF = tf.reshape(x, (groups, -1, x.shape[-1]))
     y_GMF, statistics_GF = normalise(x_GMF, params[f"{name}.scale"], params[f"{name}.shift"])
     return tf.reshape(y_GMF, x.shape), statistics_GF
+
+
+def _batch_norm_fused(params: Params, name: str, x: tf.Tensor, eps: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same by TensorFlow's kernel, which knows no groups; the variance that it returns is the unbiased one."""
+    features = x.shape[-1]
+    y, mean_F, var_F, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=tf.reshape(x, (x.shape[0], -1, 1, features)), scale=params[f"{name}.scale"], offset=params[f"{name}.shift"],
+        mean=tf.zeros(0), variance=tf.zeros(0), epsilon=eps, is_training=True,
+    )  # fmt: skip
+    count = x.shape.num_elements() // features
+    return tf.reshape(y, x.shape), tf.concat((mean_F, var_F * ((count - 1) / count)), 0)[tf.newaxis]
 
 
 def layer_norm(params: Params, name: str, x_BF: tf.Tensor, eps: float) -> tf.Tensor:
@@ -193,6 +214,23 @@ def gelu(x: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         return dy * share + dshare * (square * number(1.5 * b, x) + number(0.5 * a, x))
 
     return x * share, gradient
+
+
+def trial(
+    function: Callable[..., tuple[tf.Tensor, tf.Tensor]], arrays: Arrays, cotangent: NDArray[Any], dtype: str
+) -> dict[str, NDArray[Any]]:
+    """Outputs `y` and `statistics` of a function of tensors by name, and what `cotangent` of y gives each of them."""
+    inputs = {name: tf.constant(array, dtype) for name, array in arrays.items()}
+
+    @tf.function(autograph=False)
+    def run() -> dict[str, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            y, statistics = function(**inputs)
+        gradients = tape.gradient(y, inputs, tf.constant(cotangent, dtype))
+        return {"y": y, "statistics": statistics} | {f"d{name}": gradient for name, gradient in gradients.items()}
+
+    return {name: tensor.numpy() for name, tensor in run().items()}
 
 
 def forms(

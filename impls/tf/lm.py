@@ -92,7 +92,7 @@ def cross_entropy(logits_MV: tf.Tensor, next_M: tf.Tensor) -> tuple[tf.Tensor, l
 class State(NamedTuple):
     """Variables, which a step changes in place, and the compiled step."""
 
-    adam: optimizers.Adam
+    training: optimizers.Training
     function: tf.types.experimental.PolymorphicFunction
     graph: tf.types.experimental.ConcreteFunction  # of the function; 0.1 ms faster to call
 
@@ -104,13 +104,17 @@ def build(
     workload: Lm, params: layers.Arrays, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
-    adam = optimizers.build(workload.optimizer(request.cell.optimizer), params, workload.param_specs())
+    training = optimizers.build(workload.optimizer(request.cell.optimizer), params, workload.param_specs())
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((workload.batch, workload.context + 1), tf.int64)])
+    @tf.function(
+        autograph=False,
+        jit_compile=request.cell.variant == "xla",
+        input_signature=[tf.TensorSpec((workload.batch, workload.context + 1), tf.int64)],
+    )
     def function(token_BS: tf.Tensor) -> tf.Tensor:
-        return update(workload, adam, token_BS)
+        return update(workload, training, token_BS)
 
-    return State(adam, function, function.get_concrete_function()), step
+    return State(training, function, function.get_concrete_function()), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
@@ -118,21 +122,26 @@ def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
     return state, {"cross_entropy": state.graph(batch["token"])}
 
 
-def update(workload: Lm, adam: optimizers.Adam, token_BS: tf.Tensor) -> tf.Tensor:
+def update(workload: Lm, training: optimizers.Training, token_BS: tf.Tensor) -> tf.Tensor:
     """One update on the prediction of each next token."""
-    params = optimizers.weights(adam)
+    params = optimizers.weights(training)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         loss = cross_entropy(logits(workload, params, token_BS[:, :-1]), tf.reshape(token_BS[:, 1:], (-1,)))
-    optimizers.update(adam, tape.gradient(loss, params))
+    optimizers.update(training, tape.gradient(loss, params))
     return loss
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and `m/`, `v/` slots."""
-    return optimizers.export((state.adam,), names)
+    """Arrays by the spec's names, in its layout: parameters and slots."""
+    return optimizers.export((state.training,), names)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
     return layers.forms(state.function, state.graph) | {"attention": "written out, own gradient"}
+
+
+def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """None: TensorFlow has no fused attention, and its GELU, layer norm and cross-entropy are slower than those here."""
+    return {}

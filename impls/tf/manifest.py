@@ -4,7 +4,7 @@ NAME = "tf"
 MODULE = "tensorflow"
 PACKAGES: tuple[tuple[str, ...], ...] = (("tensorflow", "tensorflow-cpu"),)
 
-VARIANTS = ("graph",)
+VARIANTS = ("graph", "xla")
 DEFAULT_VARIANT = {"cpu": "graph"}
 
 ENVIRONMENT: dict[str, str] = {

@@ -1,4 +1,4 @@
-"""Adam and AdamW as `bench.spec.Optimizer` states them, over parameters that lie side by side in long vectors.
+"""Optimizers as `bench.optimizer.Optimizer` states them, over parameters that lie side by side in long vectors.
 
 One kernel updates a whole vector: for the tiny networks on a CPU that takes two fifths of the time of a kernel
 for each parameter, for large ones the same. Shapes: N elements of a vector.
@@ -35,12 +35,11 @@ class Vector(NamedTuple):
 
     slices: dict[str, Slice]
     p_N: tf.Variable
-    m_N: tf.Variable
-    v_N: tf.Variable
+    slots: dict[str, tf.Variable]  # by the spec's names, each as long as p_N
     weight_decay: float
 
 
-class Adam(NamedTuple):
+class Training(NamedTuple):
     """An optimizer with all that it updates."""
 
     numbers: Optimizer
@@ -53,19 +52,21 @@ def build(
     params: Mapping[str, NDArray[Any]],
     specs: Mapping[str, Param],
     swapped: Iterable[str] = (),
-) -> Adam:
+) -> Training:
     """The optimizer with `params` on the device, those named in `swapped` kept with their last two axes swapped."""
     decayed = [name for name in params if optimizer.weight_decay and specs[name].decay]
     others = [name for name in params if name not in decayed]
     vectors = tuple(
-        _vector({name: params[name] for name in names}, frozenset(swapped), decay)
+        _vector({name: params[name] for name in names}, frozenset(swapped), optimizer.slots, decay)
         for names, decay in ((decayed, optimizer.weight_decay), (others, 0.0))
         if names
     )
-    return Adam(optimizer, vectors, tf.Variable(0, dtype=tf.int64))
+    return Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64))
 
 
-def _vector(params: Mapping[str, NDArray[Any]], swapped: frozenset[str], weight_decay: float) -> Vector:
+def _vector(
+    params: Mapping[str, NDArray[Any]], swapped: frozenset[str], slots: Iterable[str], weight_decay: float
+) -> Vector:
     slices: dict[str, Slice] = {}
     parts: list[NDArray[Any]] = []
     end = 0
@@ -75,7 +76,8 @@ def _vector(params: Mapping[str, NDArray[Any]], swapped: frozenset[str], weight_
         parts += [kept.ravel(), np.zeros(_gap(kept.size), kept.dtype)]
         end += kept.size + _gap(kept.size)
     p_N = np.concatenate(parts)
-    return Vector(slices, *(tf.Variable(x_N) for x_N in (p_N, np.zeros_like(p_N), np.zeros_like(p_N))), weight_decay)
+    zeros = {slot: tf.Variable(np.zeros_like(p_N)) for slot in slots}
+    return Vector(slices, tf.Variable(p_N), zeros, weight_decay)
 
 
 def _gap(size: int) -> int:
@@ -83,9 +85,9 @@ def _gap(size: int) -> int:
     return -size % ALIGNMENT
 
 
-def weights(adam: Adam) -> dict[str, tf.Tensor]:
+def weights(training: Training) -> dict[str, tf.Tensor]:
     """The parameters as they are now, in the shapes they are kept in."""
-    return {name: tensor for vector in adam.vectors for name, tensor in _pieces(vector).items()}
+    return {name: tensor for vector in training.vectors for name, tensor in _pieces(vector).items()}
 
 
 def _pieces(vector: Vector) -> dict[str, tf.Tensor]:
@@ -94,27 +96,15 @@ def _pieces(vector: Vector) -> dict[str, tf.Tensor]:
     return {name: tf.reshape(x_N, cut.shape) for (name, cut), x_N in zip(vector.slices.items(), pieces, strict=True)}
 
 
-def update(adam: Adam, gradients: Tensors) -> None:
-    """One step.
-
-    `ResourceApplyAdam` computes p ← p − α·m / (sqrt(v) + ε′). With α = lr·sqrt(1 − β₂ᵗ) / (1 − β₁ᵗ) and
-    ε′ = ε·sqrt(1 − β₂ᵗ) that is the spec's formula; its own bias correction is 1 for powers of β that are 0.
-    """
-    numbers, dtype = adam.numbers, adam.vectors[0].p_N.dtype
-    # The kernel's 1 − β is that of β as `dtype` holds it. So is the one here, or in float32 v̂ would be 1e-5 off.
-    beta1, beta2 = (float(dtype.as_numpy_dtype(beta)) for beta in (numbers.beta1, numbers.beta2))
-    t = tf.cast(adam.step.assign_add(1), tf.float64)
-    correction1, correction2 = tf.unstack(-tf.math.expm1(t * tf.constant([math.log(beta1), math.log(beta2)], t.dtype)))
-    root = tf.sqrt(correction2)
-    rate, eps = tf.constant(numbers.lr, t.dtype) * root / correction1, tf.constant(numbers.eps, t.dtype) * root
-    for vector in adam.vectors:
-        if vector.weight_decay:
-            vector.p_N.assign(vector.p_N * tf.constant(1.0 - numbers.lr * vector.weight_decay, dtype))
-        tf.raw_ops.ResourceApplyAdam(
-            var=vector.p_N.handle, m=vector.m_N.handle, v=vector.v_N.handle, grad=_joined(vector, gradients),
-            beta1_power=tf.constant(0, dtype), beta2_power=tf.constant(0, dtype), lr=tf.cast(rate, dtype),
-            beta1=tf.constant(beta1, dtype), beta2=tf.constant(beta2, dtype), epsilon=tf.cast(eps, dtype),
-        )  # fmt: skip
+def update(training: Training, gradients: Tensors) -> None:
+    """One update."""
+    numbers = training.numbers
+    t = training.step.assign_add(1)
+    rate = _rate(numbers, t)
+    all_N = _clipped(numbers, [_joined(vector, gradients) for vector in training.vectors])
+    apply = {"adam": _adam, "adamw": _adam, "rmsprop": _rmsprop, "sgd": _sgd}[numbers.kind]
+    for vector, g_N in zip(training.vectors, all_N, strict=True):
+        apply(numbers, vector, g_N, rate, t)
 
 
 def _joined(vector: Vector, gradients: Tensors) -> tf.Tensor:
@@ -127,13 +117,70 @@ def _joined(vector: Vector, gradients: Tensors) -> tf.Tensor:
     return tf.concat(parts, 0)
 
 
-def export(adams: Iterable[Adam], names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+def _rate(numbers: Optimizer, t: tf.Tensor) -> tf.Tensor:
+    """lr_t, float64: one look-up, where the formula would be a dozen operators that each take longer."""
+    if not numbers.warmup:
+        return tf.constant(numbers.lr, tf.float64)
+    rates = np.array([numbers.rate(number) for number in range(1, numbers.total + 1)])
+    return tf.gather(rates, tf.minimum(t, numbers.total) - 1)
+
+
+def _clipped(numbers: Optimizer, all_N: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Gradients, scaled so that the norm of all of them together is at most `clip`."""
+    if not numbers.clip:
+        return all_N
+    norm = tf.sqrt(tf.add_n([tf.nn.l2_loss(g_N) for g_N in all_N]) * tf.constant(2, all_N[0].dtype))
+    clip = tf.constant(numbers.clip, norm.dtype)
+    scale = clip / tf.maximum(norm, clip)
+    return [g_N * scale for g_N in all_N]
+
+
+def _adam(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t: tf.Tensor) -> None:
+    """`ResourceApplyAdam` computes p ← p − α·m / (sqrt(v) + ε′), and its own bias correction is 1 for powers of 0.
+
+    With α = lr_t·sqrt(1 − β₂ᵗ) / (1 − β₁ᵗ) and ε′ = ε·sqrt(1 − β₂ᵗ) that is the spec's formula.
+    """
+    dtype = g_N.dtype
+    # The kernel's 1 − β is that of β as `dtype` holds it. So is the one here, or in float32 v̂ would be 1e-5 off.
+    beta1, beta2 = (float(dtype.as_numpy_dtype(beta)) for beta in (numbers.beta1, numbers.beta2))
+    logs = tf.constant([math.log(beta1), math.log(beta2)], rate.dtype)
+    correction1, correction2 = tf.unstack(-tf.math.expm1(tf.cast(t, rate.dtype) * logs))
+    root = tf.sqrt(correction2)
+    if vector.weight_decay:
+        vector.p_N.assign(vector.p_N * tf.cast(1.0 - rate * tf.constant(vector.weight_decay, rate.dtype), dtype))
+    tf.raw_ops.ResourceApplyAdam(
+        var=vector.p_N.handle, m=vector.slots["m"].handle, v=vector.slots["v"].handle, grad=g_N,
+        beta1_power=tf.constant(0, dtype), beta2_power=tf.constant(0, dtype),
+        lr=tf.cast(rate * root / correction1, dtype), beta1=tf.constant(beta1, dtype), beta2=tf.constant(beta2, dtype),
+        epsilon=tf.cast(tf.constant(numbers.eps, rate.dtype) * root, dtype),
+    )  # fmt: skip
+
+
+def _rmsprop(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t: tf.Tensor) -> None:
+    """TensorFlow's kernels have epsilon inside the root and the rate inside the momentum: the root is written out."""
+    share = tf.constant(1.0 - numbers.smoothing, g_N.dtype)
+    v_N = vector.slots["v"].assign_add((tf.square(g_N) - vector.slots["v"]) * share)
+    if numbers.centered:
+        avg_N = vector.slots["avg"].assign_add((g_N - vector.slots["avg"]) * share)
+        v_N = v_N - tf.square(avg_N)
+    _sgd(numbers, vector, g_N / (tf.sqrt(v_N) + tf.constant(numbers.eps, g_N.dtype)), rate, t)
+
+
+def _sgd(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t: tf.Tensor) -> None:
+    """`ResourceApplyMomentum` is the spec's formula; its Keras form would hold the rate in the momentum."""
+    tf.raw_ops.ResourceApplyMomentum(
+        var=vector.p_N.handle, accum=vector.slots["mom"].handle, grad=g_N, lr=tf.cast(rate, g_N.dtype),
+        momentum=tf.constant(numbers.momentum, g_N.dtype), use_nesterov=numbers.nesterov,
+    )  # fmt: skip
+
+
+def export(trainings: Iterable[Training], names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
     """Parameters `<param>` and slots `<slot>/<param>` in the spec's layout, all without `names`."""
     places = {
         prefix + name: (variable, cut)
-        for adam in adams
-        for vector in adam.vectors
-        for prefix, variable in (("", vector.p_N), ("m/", vector.m_N), ("v/", vector.v_N))
+        for training in trainings
+        for vector in training.vectors
+        for prefix, variable in {"": vector.p_N, **{f"{slot}/": x_N for slot, x_N in vector.slots.items()}}.items()
         for name, cut in vector.slices.items()
     }
     return {name: _read(*places[name]) for name in (places if names is None else names)}
