@@ -25,7 +25,8 @@ def configure(request: Request) -> None:
     """
     os.environ["PJRT_NPROC"] = str(request.threads)
     jax.config.update("jax_default_matmul_precision", "highest")  # no TF32, nor bfloat16 passes on a TPU
-    jax.config.update("jax_enable_x64", request.cell.precision == "fp64")  # else float64 arrays become float32
+    # Without it float64 arrays become float32; a kernel's test compares with float64.
+    jax.config.update("jax_enable_x64", request.cell.precision == "fp64" or request.task == "kernels")
 
 
 def devices() -> list[str]:
