@@ -25,7 +25,12 @@ def configure(request: Request) -> None:
     """
     os.environ["PJRT_NPROC"] = str(request.threads)
     jax.config.update("jax_default_matmul_precision", "highest")  # no TF32, nor bfloat16 passes on a TPU
-    jax.config.update("jax_enable_x64", request.cell.precision == "fp64")  # else float64 arrays become float32
+    # Without it float64 arrays become float32; a kernel's test compares with float64.
+    jax.config.update("jax_enable_x64", request.cell.precision == "fp64" or request.task == "kernels")
+    # Compiled programs, however small or quickly made, are kept in the cell's own folder or nowhere.
+    jax.config.update("jax_compilation_cache_dir", request.cache or None)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def devices() -> list[str]:

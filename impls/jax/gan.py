@@ -24,7 +24,7 @@ def generator(
     workload: Gan, params: layers.Params, stats: layers.Stats, groups: int, z_BZ: Array
 ) -> tuple[Array, layers.Stats]:
     """Noise to images in [−1, 1], and the running statistics after this forward pass."""
-    norm = partial(layers.batch_norm, params, groups=groups, momentum=workload.norm_momentum, eps=workload.norm_eps)
+    norm = batch_norm(workload, params, groups)
     h_BF, stats = norm("g.norm0", layers.dense(params, "g.dense", z_BZ), stats)
     h_BHWC = layers.images(jax.nn.relu(h_BF), workload.seed_side)
     for i, conv in enumerate(workload.generator, start=1):
@@ -35,11 +35,22 @@ def generator(
     return jnp.tanh(h_BHWC), stats
 
 
-def discriminator(workload: Gan, params: layers.Params, x_BHWC: Array) -> Array:
-    """Images to one logit each."""
-    for conv in workload.discriminator:
-        x_BHWC = layers.leaky_relu(layers.conv(params, conv, x_BHWC), workload.leak)
-    return layers.dense(params, "d.dense", layers.features(x_BHWC))
+def discriminator(
+    workload: Gan, params: layers.Params, stats: layers.Stats, groups: int, x_BHWC: Array
+) -> tuple[Array, layers.Stats]:
+    """Images to one logit each, and the running statistics after this forward pass."""
+    norm = batch_norm(workload, params, groups)
+    for i, conv in enumerate(workload.discriminator, start=1):
+        x_BHWC = layers.conv(params, conv, x_BHWC)
+        if conv.norm:
+            x_BHWC, stats = norm(f"d.norm{i}", x_BHWC, stats)
+        x_BHWC = layers.leaky_relu(x_BHWC, workload.leak)
+    return layers.dense(params, "d.dense", layers.features(x_BHWC)), stats
+
+
+def batch_norm(workload: Gan, params: layers.Params, groups: int) -> Callable[..., tuple[Array, layers.Stats]]:
+    """Batch norm with the workload's numbers: (name, x, running statistics) -> (y, those after it)."""
+    return partial(layers.batch_norm, params, groups=groups, momentum=workload.norm_momentum, eps=workload.norm_eps)
 
 
 class State(NamedTuple):
@@ -64,51 +75,53 @@ def build(
         name: (jnp.zeros((groups, features), dtype), jnp.ones((groups, features), dtype))
         for name, features in workload.norm_specs().items()
     }
-    adam = optimizers.build(workload.optimizer(request.cell.optimizer), workload.param_specs())
-    state = State(g, d, adam.init(g), adam.init(d), stats)
-    return state, jax.jit(partial(step, workload, adam, groups), donate_argnums=0)
+    optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), workload.param_specs())
+    state = State(g, d, optimizer.init(g), optimizer.init(d), stats)
+    return state, jax.jit(partial(step, workload, optimizer, groups), donate_argnums=0)
 
 
 def step(
-    workload: Gan, adam: optax.GradientTransformation, groups: int, state: State, batch: Batch
+    workload: Gan, optimizer: optax.GradientTransformation, groups: int, state: State, batch: Batch
 ) -> tuple[State, dict[str, Array]]:
     """Two updates; the state's memory becomes the new state's."""
-    state, loss_d = update_discriminator(workload, adam, groups, state, batch["image"], batch["z_d"])
-    state, loss_g = update_generator(workload, adam, groups, state, batch["z_g"])
+    state, loss_d = update_discriminator(workload, optimizer, groups, state, batch["image"], batch["z_d"])
+    state, loss_g = update_generator(workload, optimizer, groups, state, batch["z_g"])
     return state, {"discriminator": loss_d, "generator": loss_g}
 
 
 def update_discriminator(
-    workload: Gan, adam: optax.GradientTransformation, groups: int, state: State, real_BHWC: Array, z_BZ: Array
+    workload: Gan, optimizer: optax.GradientTransformation, groups: int, state: State, real_BHWC: Array, z_BZ: Array
 ) -> tuple[State, Array]:
     """One update on a real and a generated batch; no gradient reaches the generator, whose pass is outside."""
-    fake_BHWC, stats = generator(workload, state.g, state.stats, groups, z_BZ)
+    fake_BHWC, after_g = generator(workload, state.g, state.stats, groups, z_BZ)
 
-    def loss(d: optimizers.Arrays) -> Array:
-        real, fake = discriminator(workload, d, real_BHWC), discriminator(workload, d, fake_BHWC)
-        return jax.nn.softplus(-real).mean() + jax.nn.softplus(fake).mean()
+    def loss(d: optimizers.Arrays) -> tuple[Array, layers.Stats]:
+        real_B1, after_real = discriminator(workload, d, after_g, groups, real_BHWC)
+        fake_B1, after_fake = discriminator(workload, d, after_real, groups, fake_BHWC)
+        return jax.nn.softplus(-real_B1).mean() + jax.nn.softplus(fake_B1).mean(), after_fake
 
-    value, grads = jax.value_and_grad(loss)(state.d)
-    d, d_slots = optimizers.apply(adam, grads, state.d_slots, state.d)
+    (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.d)
+    d, d_slots = optimizers.apply(optimizer, grads, state.d_slots, state.d)
     return state._replace(d=d, d_slots=d_slots, stats=stats), value
 
 
 def update_generator(
-    workload: Gan, adam: optax.GradientTransformation, groups: int, state: State, z_BZ: Array
+    workload: Gan, optimizer: optax.GradientTransformation, groups: int, state: State, z_BZ: Array
 ) -> tuple[State, Array]:
     """One update through the discriminator; gradients of its parameters are never computed."""
 
     def loss(g: optimizers.Arrays) -> tuple[Array, layers.Stats]:
-        fake_BHWC, stats = generator(workload, g, state.stats, groups, z_BZ)
-        return jax.nn.softplus(-discriminator(workload, state.d, fake_BHWC)).mean(), stats
+        fake_BHWC, after_g = generator(workload, g, state.stats, groups, z_BZ)
+        fake_B1, after_d = discriminator(workload, state.d, after_g, groups, fake_BHWC)
+        return jax.nn.softplus(-fake_B1).mean(), after_d
 
     (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.g)
-    g, g_slots = optimizers.apply(adam, grads, state.g_slots, state.g)
+    g, g_slots = optimizers.apply(optimizer, grads, state.g_slots, state.g)
     return state._replace(g=g, g_slots=g_slots, stats=stats), value
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters, `m/` and `v/` slots, `mean/` and `var/` statistics."""
+    """Arrays by the spec's names, in its layout: parameters, `<slot>/<param>`, `mean/<norm>` and `var/<norm>`."""
     running = {
         f"{statistic}/{name}": x_GF
         for name, pair in state.stats.items()
@@ -129,3 +142,8 @@ def optimisations(state: State) -> dict[str, str | bool]:
         "layout": "NHWC",
         "transposed_convolution": layers.TRANSPOSED,
     }
+
+
+def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """None: `best` is the plain form, which XLA fuses by itself."""
+    return {}

@@ -68,16 +68,16 @@ def build(
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Array]]]]:
     """State with `params` on the device, and the step."""
     named = {name: jnp.array(array) for name, array in params.items()}
-    adam = optimizers.build(workload.optimizer(request.cell.optimizer), workload.param_specs())
-    return State(named, adam.init(named)), jax.jit(partial(step, workload, adam), donate_argnums=0)
+    optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), workload.param_specs())
+    return State(named, optimizer.init(named)), jax.jit(partial(step, workload, optimizer), donate_argnums=0)
 
 
 def step(
-    workload: Lm, adam: optax.GradientTransformation, state: State, batch: Batch
+    workload: Lm, optimizer: optax.GradientTransformation, state: State, batch: Batch
 ) -> tuple[State, dict[str, Array]]:
     """One update; the state's memory becomes the new state's."""
     loss, grads = jax.value_and_grad(partial(cross_entropy, workload))(state.params, batch["token"])
-    return State(*optimizers.apply(adam, grads, state.slots, state.params)), {"cross_entropy": loss}
+    return State(*optimizers.apply(optimizer, grads, state.slots, state.params)), {"cross_entropy": loss}
 
 
 def cross_entropy(workload: Lm, params: layers.Params, token_BS: Array) -> Array:
@@ -88,7 +88,7 @@ def cross_entropy(workload: Lm, params: layers.Params, token_BS: Array) -> Array
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and `m/`, `v/` slots."""
+    """Arrays by the spec's names, in its layout: parameters and `<slot>/<param>`."""
     return optimizers.export([(state.params, state.slots)], names)
 
 
@@ -100,3 +100,8 @@ def optimisations(state: State) -> dict[str, str | bool]:
         "fused_optimizer": "by XLA",  # all of the step is one program
         "attention": "softmax written out",
     }
+
+
+def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
+    """None: `best` is the plain form. cuDNN's attention takes 16-bit numbers alone; XLA fuses the rest by itself."""
+    return {}
