@@ -42,7 +42,7 @@ class Case:
 
 
 CASES: dict[str, Case] = {
-    "gan": Case(workload=GAN),
+    "gan": Case(workload=replace(GAN, side=12)),  # from 3×3 on every place in a kernel matters
     "gan-groups": Case(workload=GAN, norm_groups=2),
     "gan-kink": Case(workload=GAN, spread=0.0, dark=True),
     "gan-adamw+clip+cosine": Case(workload=GAN, optimizer="adamw+clip+cosine"),
