@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,14 +56,14 @@ class Template:
 
     process: subprocess.Popen[bytes]
 
-    def fork(self, request_file: Path, log: Path) -> int:
-        """Process id of a new cell.
+    def fork(self, request_file: Path, package: str, log: Path) -> int:
+        """Process id of a new cell, which runs the code of `package`.
 
         Raises:
             OSError: the template is gone.
         """
         assert self.process.stdin is not None
-        order = json.dumps({"request": str(request_file), "log": str(log)})
+        order = json.dumps({"request": str(request_file), "package": package, "log": str(log)})
         self.process.stdin.write(order.encode() + b"\n")
         self.process.stdin.flush()
         return int(self.answer(10.0)["pid"])
@@ -87,13 +88,20 @@ class Template:
 
 
 class Launcher:
-    """Runs requests one at a time; holds the templates and a scratch folder until it is closed."""
+    """Runs requests; holds the templates and a scratch folder until it is closed.
+
+    Cells may run side by side, each from a thread of its own: for proofs, where nothing is timed. A process has one
+    launcher at a time, as what a cell left behind is found among the runner's children.
+    """
 
     def __init__(self, manifests: Mapping[str, Manifest], *, cold: bool) -> None:
         self.manifests = manifests
         self.cold = cold or not become_subreaper()
         self.scratch = Path(tempfile.mkdtemp(prefix="samestep-"))
         self.templates: dict[tuple[str, ...], Template] = {}
+        self.running: set[int] = set()
+        self.stopped = False
+        self.lock = threading.Lock()
         self.lifeline_read, self.lifeline_write = os.pipe()  # no child inherits the write end
 
     def __enter__(self) -> "Launcher":
@@ -106,23 +114,39 @@ class Launcher:
         os.close(self.lifeline_write)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def run(self, request: Request, timeout_s: float, log: Path) -> Outcome:
-        """Run one cell to its end, however it ends; nothing of it is left running."""
+    def run(self, request: Request, timeout_s: float, log: Path, instead: Manifest | None = None) -> Outcome:
+        """Run one cell to its end, however it ends; nothing of it is left running.
+
+        The code that it runs is that of `instead`, if that is given, where else that of its own implementation.
+        """
         folder = Path(request.folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "request.json").write_text(request.to_json())
-        manifest = self.manifests[request.cell.impl]
-        before = children()
+        manifest = instead or self.manifests[request.cell.impl]
+        pid, before = 0, children() - self.running
         try:
-            pid = self._start(request, manifest, folder / "request.json", log)
+            with self.lock:
+                if self.stopped:
+                    raise InterruptedError("the runner was interrupted")
+                pid = self._start(request, manifest, folder / "request.json", log)
+                self.running.add(pid)
             outcome = finish(pid, timeout_s, folder)
         except OSError as error:
             outcome = Outcome.failed("crashed", str(error))
         finally:
-            sweep(before | {template.process.pid for template in self.templates.values()})
+            with self.lock:
+                self.running.discard(pid)
+                sweep(before | self.running | {template.process.pid for template in self.templates.values()})
         if not outcome.ok:
             outcome.fields["log_tail"] = tail(log)
         return outcome
+
+    def stop(self) -> None:
+        """End the cells that are running, so that the threads which wait for them go on; no other will start."""
+        self.stopped = True
+        with self.lock:
+            for pid in self.running:
+                end(pid)
 
     def _start(self, request: Request, manifest: Manifest, request_file: Path, log: Path) -> int:
         variables = manifest.variables(request)
@@ -135,7 +159,7 @@ class Launcher:
             self.templates.pop(key).close()
         if key not in self.templates:
             self.templates[key] = self._start_template(manifest, variables, log)
-        return self.templates[key].fork(request_file, log)
+        return self.templates[key].fork(request_file, manifest.package, log)
 
     def _start_template(self, manifest: Manifest, variables: Mapping[str, str], log: Path) -> Template:
         workloads = [f"{manifest.package}.{name}" for name in WORKLOADS if manifest.has(name)]

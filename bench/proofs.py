@@ -70,16 +70,25 @@ def proof_cell(cell: Cell) -> Cell:
     )  # fmt: skip
 
 
-def run_trace(launcher: Launcher, cell: Cell, steps: int, request: Request, timeout_s: float, log: Path) -> Trace:
-    """Losses of `steps` steps and the state after them, run in a process of its own.
+def run_trace(
+    launcher: Launcher,
+    cell: Cell,
+    steps: int,
+    request: Request,
+    timeout_s: float,
+    log: Path,
+    instead: Manifest | None = None,
+) -> Trace:
+    """Losses of `steps` steps and the state after them, run in a process of its own, by `instead` or the cell's impl.
 
     Raises:
         TraceFailed: the cell did not end well.
     """
     import numpy as np
 
-    folder = launcher.scratch / f"trace-{cell.id}-{steps}"
-    outcome = launcher.run(replace(request, cell=cell, task="trace", folder=str(folder), steps=steps), timeout_s, log)
+    folder = launcher.scratch / f"trace-{cell.id}-{instead.package if instead else steps}"
+    asked = replace(request, cell=cell, task="trace", folder=str(folder), steps=steps)
+    outcome = launcher.run(asked, timeout_s, log, instead)
     if not outcome.ok:
         raise TraceFailed(f"{cell.label}: {outcome.fields['status']}: {outcome.fields['reason']}")
     with np.load(folder / "state.npz", allow_pickle=False) as arrays:

@@ -2,9 +2,9 @@
 
     python -m bench.template PACKAGE MODULE [MODULE …]
 
-It reads one line of JSON per cell from standard input, `{"request": path, "log": path}`, and answers on standard
-output: first `{"import_s": …}`, then `{"pid": …}` for each cell. It forks twice, so that the cell becomes the
-runner's own child, which the runner waits for and reaps. It ends when its standard input closes.
+It reads one line of JSON per cell from standard input, `{"request": path, "package": name, "log": path}`, and
+answers on standard output: first `{"import_s": …}`, then `{"pid": …}` for each cell. It forks twice, so that the cell
+becomes the runner's own child, which the runner waits for and reaps. It ends when its standard input closes.
 """
 
 import importlib
@@ -34,7 +34,7 @@ def serve(package: str, *modules: str) -> None:
             if cell == 0:
                 while os.getppid() == middle:  # until the runner is the parent whose end ends this process
                     time.sleep(1e-4)
-                become_cell(order, package, import_s)
+                become_cell(order, import_s)
             answer({"pid": cell})
             os._exit(0)
         os.waitpid(middle, 0)
@@ -44,7 +44,7 @@ def answer(content: dict[str, Any]) -> None:
     os.write(sys.stdout.fileno(), (json.dumps(content) + "\n").encode())
 
 
-def become_cell(order: dict[str, str], package: str, import_s: float) -> None:
+def become_cell(order: dict[str, str], import_s: float) -> None:
     """In the forked child: a session of its own, output to its log, the cell, and the end."""
     code = 1
     try:
@@ -54,7 +54,7 @@ def become_cell(order: dict[str, str], package: str, import_s: float) -> None:
         for source, target in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
         worker.follow_runner()
-        worker.run_cell(Path(order["request"]), package, "fork", import_s)
+        worker.run_cell(Path(order["request"]), order["package"], "fork", import_s)
         code = 0
     except BaseException:
         traceback.print_exc()

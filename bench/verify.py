@@ -5,9 +5,13 @@ the end. In float32 its losses are compared with another framework's float64.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import groupby
+from queue import SimpleQueue
 from typing import Any
 
 from bench import parity, plan, proofs, show, workloads
@@ -21,6 +25,7 @@ from bench.spec import Cell, Request, WrongInput
 
 STEPS = {"small": 3, **workloads.PROOF_STEPS}
 DEFAULT_PRECISIONS = ("fp64", "fp32")
+LANES = 4  # traces side by side at most: the twins of large networks take up to 3 GB each
 LEFT_OUT = {
     ("lm", "small", "*"),
     ("gan", "small", "xla"),
@@ -45,19 +50,63 @@ class Row:
 def verify(choice: Choice, steps: int | None, timeout_s: float, manifests: Mapping[str, Manifest]) -> list[Row]:
     """Run and compare what was chosen; a row for each cell whose framework is installed."""
     cells = plan_cells(choice, manifests)
+    groups = [list(found) for _, found in groupby(cells, key=lambda cell: (cell.workload, cell.size, cell.optimizer))]
+    counts = [steps or STEPS[group[0].size] for group in groups]
     rows: list[Row] = []
-    with Launcher(manifests, cold=False) as launcher, show.Progress(f"{len(cells)} cells to verify") as progress:
-
-        def run(cell: Cell, count: int) -> Trace:
-            progress.note(f"tracing {cell.label}, {count} steps")
-            cores = physical_cores()
-            cache = str(launcher.scratch / "compiled")
-            request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores, cache=cache)
-            return proofs.run_trace(launcher, cell, count, request, timeout_s, launcher.scratch / "trace.log")
-
-        for (_, size, _), group in groupby(cells, key=lambda cell: (cell.workload, cell.size, cell.optimizer)):
-            rows += verify_workload(list(group), steps or STEPS[size], run, manifests)
+    with (
+        Launcher(manifests, cold=False) as launcher,
+        show.Progress(f"{len(cells)} cells to verify") as progress,
+        side_by_side(launcher, timeout_s, progress.note) as submit,
+    ):
+        wanted = [{cell: submit(cell, n) for cell in traced(group)} for group, n in zip(groups, counts, strict=True)]
+        for group, count in zip(groups, counts, strict=True):
+            traces = wanted.pop(0)  # so that they are gone when they have been compared
+            rows += verify_workload(group, count, lambda cell, _, of=traces: of[cell].result(), manifests)
     return rows
+
+
+@contextmanager
+def side_by_side(
+    launcher: Launcher, timeout_s: float, report: Callable[[str], None]
+) -> Generator[Callable[..., "Future[Trace]"]]:
+    """A function that starts the trace of a cell over a number of steps as soon as a lane of processor cores is free.
+
+    A third argument names another implementation (a manifest) than the cell's own.
+
+    Nothing here is timed, so each trace has a share of the cores and others run beside it.
+    """
+    cores = physical_cores()
+    count = min(len(cores), LANES)
+    lanes: SimpleQueue[tuple[int, ...]] = SimpleQueue()
+    for number in range(count):
+        lanes.put(cores[number::count])
+
+    def run(cell: Cell, steps: int, instead: Manifest | None = None) -> Trace:
+        lane = lanes.get()
+        try:
+            report(f"tracing {cell.label} {cell.optimizer}, {steps} steps")
+            cache = str(launcher.scratch / "compiled")
+            request = Request(cell=cell, task="trace", folder="", threads=len(lane), cpus=lane, cache=cache)
+            log = launcher.scratch / f"{cell.id}.log"
+            return proofs.run_trace(launcher, cell, steps, request, timeout_s, log, instead)
+        finally:
+            lanes.put(lane)
+
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield partial(pool.submit, run)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        launcher.stop()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def traced(cells: Sequence[Cell]) -> list[Cell]:
+    """All whose traces stand in a comparison: float64 of each, asked for or not, then what else was asked for."""
+    doubles = dict.fromkeys(replace(cell, precision="fp64") for cell in cells)
+    return [*doubles, *(cell for cell in cells if cell not in doubles)]
 
 
 def check(steps: int | None, timeout_s: float) -> None:
@@ -117,7 +166,7 @@ def verify_workload(
             failures[cell.id] = str(error)
             return None
 
-    doubles = {(cell.impl, cell.variant): replace(cell, precision="fp64") for cell in cells}
+    doubles = {(cell.impl, cell.variant): cell for cell in traced(cells) if cell.precision == "fp64"}
     for key, cell in doubles.items():
         if trace := attempt(cell):
             references[key] = trace

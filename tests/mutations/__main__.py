@@ -12,17 +12,19 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench import manifests, plan, proofs, show, verify, workloads
+from bench import manifests, plan, show, verify, workloads
 from bench.launch import Launcher
-from bench.machine import physical_cores
 from bench.manifests import Manifest
 from bench.parity import Trace
 from bench.plan import Choice
-from bench.spec import Cell, Request
+from bench.spec import Cell
+from bench.verify import STEPS
 from tests.mutations.mistakes import MISTAKES, Edit, Mistake
 
 MARKS = ("<!-- mutations: made by `python -m tests.mutations --table docs/parity.md` -->", "<!-- end of mutations -->")
@@ -34,34 +36,40 @@ class Laboratory:
     """Honest implementations, whose traces are kept, and a folder of mutants."""
 
     folder: Path
-    traces: dict[Cell, Trace] = field(default_factory=dict[Cell, Trace])
+    launcher: Launcher
+    honest: dict[Cell, "Future[Trace]"] = field(default_factory=dict[Cell, "Future[Trace]"])
 
-    def verify(self, mistake: Mistake, mutant: Manifest | None) -> dict[str, verify.Row]:
-        """What `bench verify` says of each framework in float64, one of them replaced by a mutant."""
-        honest = manifests.find()
-        choice = Choice(workload=(mistake.workload,), size="tiny", precision=("fp64",), optimizer=mistake.optimizer)
-        batch = workloads.get(mistake.workload, mistake.size).batch
-        cells = [
-            replace(cell, size=mistake.size, global_batch=batch, batch_per_device=batch)
-            for cell in plan.plan_cells(choice, honest)
-        ]
-        used = honest | ({mutant.name: mutant} if mutant else {})
-        with Launcher(used, cold=False) as launcher:
+    def try_all(self, names: Sequence[str], impls: Sequence[str]) -> dict[str, dict[str, tuple[bool, str]]]:
+        """For each mistake and framework whether it was caught, and the largest difference that it made."""
+        with verify.side_by_side(self.launcher, 300.0, lambda _: None) as submit:
+            planted: dict[tuple[str, str], tuple[Manifest, Future[Trace]]] = {}
+            for name in names:
+                for cell in cells_of(MISTAKES[name]):
+                    if cell not in self.honest:
+                        self.honest[cell] = submit(cell, STEPS[cell.size])
+                    edits = edits_of(cell.impl)[name]
+                    if cell.impl in impls and not isinstance(edits, str):
+                        mutant = self.plant(cell.impl, name, edits)
+                        planted[name, cell.impl] = mutant, submit(cell, STEPS[cell.size], mutant)
+            return {
+                name: {
+                    impl: self.judge(MISTAKES[name], *planted[name, impl]) for impl in impls if (name, impl) in planted
+                }
+                for name in names
+            }
 
-            def run(cell: Cell, steps: int) -> Trace:
-                if mutant and cell.impl == mutant.name:
-                    return self.trace(launcher, cell, steps)
-                if cell not in self.traces:
-                    self.traces[cell] = self.trace(launcher, cell, steps)
-                return self.traces[cell]
+    def judge(self, mistake: Mistake, mutant: Manifest, trace: "Future[Trace]") -> tuple[bool, str]:
+        """What `bench verify` says of a mutant among the honest."""
+        cells = cells_of(mistake)
 
-            rows = verify.verify_workload(cells, verify.STEPS[mistake.size], run, used)
-        return {row.cell.impl: row for row in rows}
+        def run(cell: Cell, _: int) -> Trace:
+            return (trace if cell.impl == mutant.name else self.honest[cell]).result()
 
-    def trace(self, launcher: Launcher, cell: Cell, steps: int) -> Trace:
-        cores = physical_cores()
-        request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
-        return proofs.run_trace(launcher, cell, steps, request, 300.0, self.folder / "log")
+        rows = verify.verify_workload(cells, STEPS[mistake.size], run, {**manifests.find(), mutant.name: mutant})
+        (row,) = [row for row in rows if row.cell.impl == mutant.name]
+        if row.difference is None:
+            return False, f"did not run: {row.reason}"
+        return not row.equal, f"{row.difference.largest:.1e}"
 
     def plant(self, impl: str, name: str, edits: Sequence[Edit]) -> Manifest:
         """A copy of an implementation with the edits made in it."""
@@ -78,35 +86,40 @@ class Laboratory:
         return manifests.read(impl, f"{PACKAGE}.{module}")
 
 
-def attempt(laboratory: Laboratory, impl: str, name: str, edits: Sequence[Edit]) -> tuple[bool, str]:
-    """Whether a planted mistake was caught, and the largest difference that it made."""
-    row = laboratory.verify(MISTAKES[name], laboratory.plant(impl, name, edits))[impl]
-    if row.difference is None:
-        return False, f"did not run: {row.reason}"
-    return not row.equal, f"{row.difference.largest:.1e}"
+def cells_of(mistake: Mistake) -> list[Cell]:
+    """The float64 cells of all frameworks, in their default variants, that a mistake is judged by."""
+    choice = Choice(workload=(mistake.workload,), size="tiny", precision=("fp64",), optimizer=mistake.optimizer)
+    batch = workloads.get(mistake.workload, mistake.size).batch
+    planned = plan.plan_cells(choice, manifests.find())
+    return [replace(cell, size=mistake.size, global_batch=batch, batch_per_device=batch) for cell in planned]
 
 
-def main(impls: Sequence[str], only: str | None, table: Path | None) -> int:
-    found: dict[str, dict[str, str]] = {name: {} for name in MISTAKES if only in (None, name)}
-    failures = 0
+def edits_of(impl: str) -> Mapping[str, Sequence[Edit] | str]:
+    return importlib.import_module(f"tests.mutations.{impl}").EDITS
+
+
+@contextmanager
+def laboratory() -> Generator[Laboratory]:
+    """A place to plant mistakes in, which is removed with all that was made there."""
     with tempfile.TemporaryDirectory(prefix="samestep-mutants-") as folder:
         os.environ |= {"PYTHONPATH": folder, "SAMESTEP_CACHE": folder}  # cells find the mutants, and no proof is kept
         sys.path.insert(0, folder)
-        laboratory = Laboratory(folder=Path(folder))
-        for impl in impls:
-            edits_of = importlib.import_module(f"tests.mutations.{impl}").EDITS
-            for name, told in found.items():
-                edits = edits_of[name]
-                if isinstance(edits, str):
-                    told[impl] = "–"
-                    continue
-                caught, told[impl] = attempt(laboratory, impl, name, edits)
-                failures += not caught
-                print(f"{impl} {name}: {'caught' if caught else 'NOT CAUGHT'}, {told[impl]}", flush=True)
-    show.rows(("mistake", *impls), [(name, *(told[impl] for impl in impls)) for name, told in found.items()])
+        with Launcher(manifests.find(), cold=False) as launcher:
+            yield Laboratory(folder=Path(folder), launcher=launcher)
+        sys.path.remove(folder)
+
+
+def main(impls: Sequence[str], only: str | None, table: Path | None) -> int:
+    names = [only] if only else list(MISTAKES)
+    with laboratory() as place:
+        found = place.try_all(names, impls)
+    failures = [f"{impl} {name}" for name in names for impl, (caught, _) in found[name].items() if not caught]
+    told = {name: {impl: found[name].get(impl, (True, "–"))[1] for impl in impls} for name in names}
+    show.rows(("mistake", *impls), [(name, *told[name].values()) for name in names])
     if table:
-        write_table(table, impls, found)
-    print(f"{failures} not caught" if failures else "all caught")
+        write_table(table, impls, told)
+    count = sum(len(of) for of in found.values())
+    print(f"{count - len(failures)} of {count} caught", *(f"NOT CAUGHT: {failure}" for failure in failures), sep="\n")
     return 1 if failures else 0
 
 

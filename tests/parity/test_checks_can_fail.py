@@ -1,34 +1,31 @@
 """The checks themselves: a harmless edit is not caught as a mistake, an edit that does not fit is refused."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.mutations.__main__ import Laboratory, attempt
+from tests.mutations import __main__ as mutations
 from tests.mutations.mistakes import MISTAKES, Edit
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("SAMESTEP_CACHE", str(tmp_path))
-    monkeypatch.syspath_prepend(tmp_path)
-    return Laboratory(folder=tmp_path)
-
-
-def test_what_changes_nothing_is_not_caught(laboratory: Laboratory) -> None:
+def test_what_changes_nothing_is_not_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     harmless = Edit(file="autoencoder.py", old="Images to codes.", new="Codes from images.")
-    caught, told = attempt(laboratory, "jax", "eps-1e-7", [harmless])
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setattr(mutations, "edits_of", lambda _: {"eps-1e-7": [harmless]})
+    with mutations.laboratory() as place:
+        caught, told = place.try_all(["eps-1e-7"], ["jax"])["eps-1e-7"]["jax"]
     assert not caught and float(told) < 1e-10
 
 
-def test_an_edit_that_fits_nowhere_is_refused(laboratory: Laboratory) -> None:
-    with pytest.raises(ValueError, match="holds 0 of"):
-        laboratory.plant("jax", "eps-1e-7", [Edit(file="autoencoder.py", old="no such text", new="")])
+def test_an_edit_that_fits_nowhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    with mutations.laboratory() as place, pytest.raises(ValueError, match="holds 0 of"):
+        place.plant("jax", "eps-1e-7", [Edit(file="autoencoder.py", old="no such text", new="")])
 
 
 @pytest.mark.parametrize("impl", ["torch", "tf", "jax"])

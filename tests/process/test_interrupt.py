@@ -51,3 +51,34 @@ def test_interrupt_keeps_what_was_measured(tmp_path: Path, number: signal.Signal
     _, alive = psutil.wait_procs(cells, timeout=5)
     assert not alive
     assert not list(scratch.iterdir())
+
+
+VERIFIER = """
+import sys
+from bench import cli, verify
+from bench.manifests import read
+from bench.plan import Choice
+fakes = {name: read(name, "tests.fake") for name in ("a", "b")}
+choice = Choice(workload=("autoencoder",), size="tiny", variant=("plain",))
+sys.exit(cli.guard(lambda: verify.verify(choice, 3, 300.0, fakes)))
+"""
+
+
+def test_interrupt_ends_traces_that_run_side_by_side(tmp_path: Path) -> None:
+    """Cells that ignore SIGTERM, each waited for by a thread."""
+    own = {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path), "FAKE_FAULT": "hang-step"}
+    verifier = subprocess.Popen(
+        [sys.executable, "-c", VERIFIER], env={**os.environ, **own}, stderr=subprocess.PIPE, text=True
+    )
+    process, deadline = psutil.Process(verifier.pid), time.monotonic() + 60
+    while len(process.children(recursive=True)) < 3:  # two templates and a cell
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    cells = process.children(recursive=True)
+    verifier.send_signal(signal.SIGINT)
+    verifier.communicate(timeout=60)
+    assert verifier.returncode == 130
+    _, alive = psutil.wait_procs(cells, timeout=5)
+    assert not alive
+    assert not list(tmp_path.glob("samestep-*"))
