@@ -117,7 +117,7 @@ def optimisations(state: State) -> dict[str, str | bool]:
     return {
         "jit": state.variant == "compile",
         "fused_optimizer": optimizers.fused(state.optimizer),
-        "layout": layers.layout(state.net.enc.convs[0]),
+        "layout": "Inductor's choice" if state.variant == "compile" else layers.layout(state.net.enc.convs[0]),
         "convolutions": layers.forms(state.net),
     }
 

@@ -159,7 +159,7 @@ def optimisations(state: State) -> dict[str, str | bool]:
     return {
         "jit": state.variant == "compile",
         "fused_optimizer": optimizers.fused(state.g_optimizer) and optimizers.fused(state.d_optimizer),
-        "layout": layers.layout(state.net.d.convs[0]),
+        "layout": "Inductor's choice" if state.variant == "compile" else layers.layout(state.net.d.convs[0]),
         "convolutions": layers.forms(state.net),
     }
 
