@@ -1,1 +1,1 @@
-"""PyTorch, eager: modules, autograd and fused optimizers."""
+"""PyTorch, eager or compiled: modules, autograd and fused optimizers."""

@@ -5,6 +5,7 @@ Shapes: B batch, H and W image sides, C channels, F features, Z the code.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from bench.spec import Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import layers, optimizers
+from . import backend, layers, optimizers
 
 
 class Encoder(nn.Module):
@@ -73,8 +74,10 @@ class Net(nn.Module):
 @dataclass(frozen=True, kw_only=True)
 class State:
     net: Net
+    loss: Callable[[Tensor], Tensor]  # leaves its gradients in the parameters
     optimizer: torch.optim.Optimizer
     params: layers.Named
+    variant: str
 
 
 Batch = Mapping[str, Tensor]
@@ -87,16 +90,15 @@ def build(
     net = Net(workload, params, torch.device(request.cell.platform))
     named = layers.named(net)
     optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), named, workload.param_specs())
-    return State(net=net, optimizer=optimizer, params=named), step
+    loss = backend.program(partial(reconstruction, net), list(net.parameters()), request)
+    return State(net=net, loss=loss, optimizer=optimizer, params=named, variant=request.cell.variant), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, Tensor]]:
     """One update; the state is changed in place."""
-    loss = reconstruction(state.net, batch["image"].permute(0, 3, 1, 2))
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss = state.loss(batch["image"].permute(0, 3, 1, 2))
     state.optimizer.step()
-    return state, {"reconstruction": loss.detach()}
+    return state, {"reconstruction": loss}
 
 
 def reconstruction(net: nn.Module, x_BCHW: Tensor) -> Tensor:
@@ -113,9 +115,9 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
     return {
-        "jit": False,
+        "jit": state.variant == "compile",
         "fused_optimizer": optimizers.fused(state.optimizer),
-        "layout": layers.layout(state.net.enc.convs[0]),
+        "layout": "Inductor's choice" if state.variant == "compile" else layers.layout(state.net.enc.convs[0]),
         "convolutions": layers.forms(state.net),
     }
 

@@ -1,11 +1,17 @@
 """The PyTorch runtime: threads, precision flags, devices, copies, waiting, memory."""
 
-from collections.abc import Mapping
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from bench.spec import Request
 
@@ -27,6 +33,58 @@ def configure(request: Request) -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True  # shapes never change
     _device = torch.device(request.cell.platform)
+    if request.cell.variant == "compile":
+        configure_compiler(request)
+
+
+def configure_compiler(request: Request) -> None:
+    """Let Inductor write into the cell's cache alone, and start no process but the C++ compiler."""
+    import torch._dynamo.config as dynamo  # slow to import, and only compiled cells need them
+    import torch._inductor.config as inductor
+
+    cache = request.cache
+    if not cache:
+        cache = tempfile.mkdtemp(prefix="compiled-", dir=request.folder or None)
+        atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+    os.environ["TRITON_CACHE_DIR"] = str(Path(cache) / "triton")
+    inductor.compile_threads = 1
+    inductor.cpp_cache_precompile_headers = False  # they lie outside of the cache, and need the program `openssl`
+    inductor.cpp_wrapper = True  # one source file for a program, not one for each kernel
+    dynamo.trace_autograd_ops = True  # so that a program holds the gradients too
+
+
+def program(loss: Callable[..., Tensor], params: Sequence[nn.Parameter], request: Request) -> Callable[..., Tensor]:
+    """What computes a loss of some tensors and leaves its gradients in `params`, and in these alone."""
+    if request.cell.variant == "eager":
+
+        def eager(*inputs: Tensor) -> Tensor:
+            for param in params:
+                param.grad = None
+            value = loss(*inputs)
+            value.backward(inputs=params)
+            return value.detach()
+
+        return eager
+
+    @torch.compile(fullgraph=True, dynamic=False)
+    def forward_and_backward(*inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
+        value = loss(*inputs)
+        gradients = torch.autograd.grad(value, params)
+        return value.detach(), [like(param, gradient) for param, gradient in zip(params, gradients, strict=True)]
+
+    def compiled(*inputs: Tensor) -> Tensor:
+        value, gradients = forward_and_backward(*inputs)
+        for param, gradient in zip(params, gradients, strict=True):
+            param.grad = gradient
+        return value
+
+    return compiled
+
+
+def like(param: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in the order of the parameter's memory, in which the fused optimizers read it."""
+    return gradient if gradient.stride() == param.stride() else torch.empty_like(param).copy_(gradient)
 
 
 def devices() -> list[str]:

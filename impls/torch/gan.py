@@ -5,6 +5,7 @@ Shapes: B batch, Z noise, F features, C channels, H and W image sides.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import layers, optimizers
+from . import backend, layers, optimizers
 
 
 def add_norms(
@@ -84,9 +85,12 @@ class Net(nn.Module):
 @dataclass(frozen=True, kw_only=True)
 class State:
     net: Net
+    d_loss: Callable[[Tensor, Tensor], Tensor]  # leaves its gradients in the discriminator's parameters
+    g_loss: Callable[[Tensor], Tensor]  # and in the generator's
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
     params: layers.Named
+    variant: str
 
 
 Batch = Mapping[str, Tensor]
@@ -99,42 +103,37 @@ def build(
     net = Net(workload, params, request.cell.norm_groups, torch.device(request.cell.platform))
     named = layers.named(net)
 
-    def adam(prefix: str) -> torch.optim.Optimizer:
+    def optimizer(prefix: str) -> torch.optim.Optimizer:
         part = {name: param for name, param in named.items() if name.startswith(prefix)}
         return optimizers.build(workload.optimizer(request.cell.optimizer), part, workload.param_specs())
 
-    return State(net=net, g_optimizer=adam("g."), d_optimizer=adam("d."), params=named), step
+    state = State(
+        net=net, params=named, variant=request.cell.variant, g_optimizer=optimizer("g."), d_optimizer=optimizer("d."),
+        d_loss=backend.program(partial(discriminator_loss, net), list(net.d.parameters()), request),
+        g_loss=backend.program(partial(generator_loss, net), list(net.g.parameters()), request),
+    )  # fmt: skip
+    return state, step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, Tensor]]:
     """Two updates; the state is changed in place."""
-    loss_d = update_discriminator(state, batch["image"].permute(0, 3, 1, 2), batch["z_d"])
-    loss_g = update_generator(state, batch["z_g"])
+    loss_d = state.d_loss(batch["image"].permute(0, 3, 1, 2), batch["z_d"])
+    state.d_optimizer.step()
+    loss_g = state.g_loss(batch["z_g"])
+    state.g_optimizer.step()
     return state, {"discriminator": loss_d, "generator": loss_g}
 
 
-def update_discriminator(state: State, real_BCHW: Tensor, z_BZ: Tensor) -> Tensor:
-    """One update on a real and a generated batch; no gradient reaches the generator."""
-    g, d, optimizer = state.net.g, state.net.d, state.d_optimizer
+def discriminator_loss(net: Net, real_BCHW: Tensor, z_BZ: Tensor) -> Tensor:
+    """Of a real and a generated batch; no gradient reaches the generator."""
     with torch.no_grad():
-        fake_BCHW = g(z_BZ)
-    loss = layers.softplus(-d(real_BCHW)).mean() + layers.softplus(d(fake_BCHW)).mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
+        fake_BCHW = net.g(z_BZ)
+    return layers.softplus(-net.d(real_BCHW)).mean() + layers.softplus(net.d(fake_BCHW)).mean()
 
 
-def update_generator(state: State, z_BZ: Tensor) -> Tensor:
-    """One update through the discriminator, which is frozen: gradients of its parameters are never computed."""
-    g, d, optimizer = state.net.g, state.net.d, state.g_optimizer
-    d.requires_grad_(False)
-    loss = layers.softplus(-d(g(z_BZ))).mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    d.requires_grad_(True)
-    return loss.detach()
+def generator_loss(net: Net, z_BZ: Tensor) -> Tensor:
+    """Of a generated batch, as the discriminator sees it."""
+    return layers.softplus(-net.d(net.g(z_BZ))).mean()
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
@@ -158,9 +157,9 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
     return {
-        "jit": False,
+        "jit": state.variant == "compile",
         "fused_optimizer": optimizers.fused(state.g_optimizer) and optimizers.fused(state.d_optimizer),
-        "layout": layers.layout(state.net.d.convs[0]),
+        "layout": "Inductor's choice" if state.variant == "compile" else layers.layout(state.net.d.convs[0]),
         "convolutions": layers.forms(state.net),
     }
 

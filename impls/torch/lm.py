@@ -86,8 +86,10 @@ class Net(nn.Module):
 @dataclass(frozen=True, kw_only=True)
 class State:
     net: Net
+    loss: Callable[[Tensor], Tensor]  # leaves its gradients in the parameters
     optimizer: torch.optim.Optimizer
     params: layers.Named
+    variant: str
 
 
 Batch = Mapping[str, Tensor]
@@ -100,16 +102,15 @@ def build(
     net = Net(workload, params, torch.device(request.cell.platform), attention_for(request))
     named = layers.named(net)
     optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), named, workload.param_specs())
-    return State(net=net, optimizer=optimizer, params=named), step
+    loss = backend.program(partial(cross_entropy, net), list(net.parameters()), request)
+    return State(net=net, loss=loss, optimizer=optimizer, params=named, variant=request.cell.variant), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, Tensor]]:
     """One update; the state is changed in place."""
-    loss = cross_entropy(state.net, batch["token"])
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss = state.loss(batch["token"])
     state.optimizer.step()
-    return state, {"cross_entropy": loss.detach()}
+    return state, {"cross_entropy": loss}
 
 
 def cross_entropy(net: nn.Module, token_BS: Tensor) -> Tensor:
@@ -130,7 +131,7 @@ def optimisations(state: State) -> dict[str, str | bool]:
     q_BNTK = state.net.tok.new_zeros(1, 1, state.net.pos.shape[0], block.head_width, requires_grad=True)
     kernel = block.attend(q_BNTK, q_BNTK, q_BNTK).grad_fn
     return {
-        "jit": False,
+        "jit": state.variant == "compile",
         "fused_optimizer": optimizers.fused(state.optimizer),
         "attention": "" if kernel is None else kernel.name(),
     }

@@ -25,8 +25,7 @@ SLOTS = {  # the spec's name: PyTorch's
 def build(numbers: Optimizer, params: Named, specs: Mapping[str, Param]) -> torch.optim.Optimizer:
     """The optimizer over `params`, those that decay in a group of their own.
 
-    The fused kernels on a CPU read gradients in the order of the parameter's memory, whatever their strides:
-    `Tensor.backward` leaves them so, `torch.autograd.grad` may not.
+    The fused kernels on a CPU read gradients in the order of the parameter's memory, whatever their strides.
 
     Raises:
         RuntimeError: PyTorch took it but would not fuse it.
