@@ -96,7 +96,13 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
         "loss = loss_real + tf.reduce_mean(tf.nn.softplus(discriminator(net, params, fake_BHWC)))", "loss = loss_real"
     ),
     "saturating-generator-loss": gan(LOSS_G, "-" + LOSS_G.replace("softplus(-", "softplus(")),
-    "generator-detached": gan(DETACHED, f"tf.stop_gradient({DETACHED})"),
+    "generator-detached": (
+        *gan(DETACHED, f"tf.stop_gradient({DETACHED})"),
+        *gan(
+            "optimizers.update(net.g, tape.gradient(loss, params))",
+            'optimizers.update(net.g, tape.gradient(loss, params, unconnected_gradients="zero"))',
+        ),
+    ),
     "generator-not-detached": (
         *gan(
             "    fake_BHWC = generator(net, optimizers.weights(net.g), z_BZ)\n    params = optimizers.weights(net.d)\n",
@@ -164,7 +170,7 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
 """,
     ),
     "eps-1e-7": optimizers("tf.constant(numbers.eps, rate.dtype) * root", "tf.constant(1e-7, rate.dtype) * root"),
-    "bias-correction-missing": optimizers(CORRECTIONS, "tf.ones(2, rate.dtype)"),
+    "bias-correction-missing": optimizers(CORRECTIONS, "tf.unstack(tf.ones(2, rate.dtype))"),
     "bias-correction-off-by-one": optimizers(CORRECTIONS, CORRECTIONS.replace("cast(t,", "cast(t + 1,")),
     "bias-correction-in-float32": optimizers(
         CORRECTIONS,
