@@ -12,33 +12,33 @@ from numpy.typing import NDArray
 from bench.spec import Conv, Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import layers, optimizers
+from . import evidence, layers, optimizers
 
 
-def encoder(workload: Autoencoder, params: layers.Params, x_BHWC: tf.Tensor) -> tf.Tensor:
+def encoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, x_BHWC: tf.Tensor) -> tf.Tensor:
     """Images to codes."""
     for conv, convs in zip(workload.encoder, workload.encoder_blocks, strict=True):
-        x_BHWC = block(params, convs, tf.nn.relu(layers.conv(params, conv, x_BHWC)))
+        x_BHWC = block(params, forms, convs, tf.nn.relu(layers.conv(params, forms, conv, x_BHWC)))
     return layers.dense(params, "enc.dense", tf.reshape(x_BHWC, (-1, workload.features)))
 
 
-def decoder(workload: Autoencoder, params: layers.Params, code_BZ: tf.Tensor) -> tf.Tensor:
+def decoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, code_BZ: tf.Tensor) -> tf.Tensor:
     """Codes to images in [0, 1]."""
     h_BF = tf.nn.relu(layers.dense(params, "dec.dense", code_BZ))
     h_BHWC = tf.reshape(h_BF, (-1, workload.seed_side, workload.seed_side, workload.seed_channels))
     *levels, (last, last_block) = zip(workload.decoder, workload.decoder_blocks, strict=True)
     for conv, convs in levels:
-        h_BHWC = tf.nn.relu(layers.conv(params, conv, block(params, convs, h_BHWC)))
-    return tf.sigmoid(layers.conv(params, last, block(params, last_block, h_BHWC)))
+        h_BHWC = tf.nn.relu(layers.conv(params, forms, conv, block(params, forms, convs, h_BHWC)))
+    return tf.sigmoid(layers.conv(params, forms, last, block(params, forms, last_block, h_BHWC)))
 
 
-def block(params: layers.Params, convs: tuple[Conv, ...], h_BHWC: tf.Tensor) -> tf.Tensor:
+def block(params: layers.Params, forms: layers.Forms, convs: tuple[Conv, ...], h_BHWC: tf.Tensor) -> tf.Tensor:
     """A residual block of two convolutions, or nothing."""
     if not convs:
         return h_BHWC
     first, second = convs
-    inner_BHWC = tf.nn.relu(layers.conv(params, first, h_BHWC))
-    return tf.nn.relu(h_BHWC + layers.conv(params, second, inner_BHWC))
+    inner_BHWC = tf.nn.relu(layers.conv(params, forms, first, h_BHWC))
+    return tf.nn.relu(h_BHWC + layers.conv(params, forms, second, inner_BHWC))
 
 
 class State(NamedTuple):
@@ -56,7 +56,7 @@ def build(
     workload: Autoencoder, params: layers.Arrays, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
-    swapped = layers.swapped_kernels(workload.decoder)
+    forms, swapped = layers.choose(request), layers.swapped_kernels(workload.decoder)
     training = optimizers.build(workload.optimizer(request.cell.optimizer), params, workload.param_specs(), swapped)
     shape = (workload.batch, workload.side, workload.side, workload.channels)
 
@@ -66,7 +66,7 @@ def build(
         input_signature=[tf.TensorSpec(shape, params["enc.dense.w"].dtype)],
     )
     def function(x_BHWC: tf.Tensor) -> tf.Tensor:
-        return update(workload, training, x_BHWC)
+        return update(workload, forms, training, x_BHWC)
 
     return State(training, function, function.get_concrete_function()), step
 
@@ -76,12 +76,12 @@ def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
     return state, {"reconstruction": state.graph(batch["image"])}
 
 
-def update(workload: Autoencoder, training: optimizers.Training, x_BHWC: tf.Tensor) -> tf.Tensor:
+def update(workload: Autoencoder, forms: layers.Forms, training: optimizers.Training, x_BHWC: tf.Tensor) -> tf.Tensor:
     """One update on the squared error, summed over an image and averaged over the batch."""
     params = optimizers.weights(training)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
-        y_BHWC = decoder(workload, params, encoder(workload, params, x_BHWC))
+        y_BHWC = decoder(workload, params, forms, encoder(workload, params, forms, x_BHWC))
         loss = tf.reduce_sum(tf.square(y_BHWC - x_BHWC)) / layers.number(workload.batch, x_BHWC)
     optimizers.update(training, tape.gradient(loss, params))
     return loss
@@ -94,7 +94,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return layers.forms(state.function, state.graph)
+    return evidence.seen(state.function, state.graph)
 
 
 def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

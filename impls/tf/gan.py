@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import layers, optimizers
+from . import evidence, layers, optimizers
 
 
 class Net(NamedTuple):
@@ -24,7 +24,7 @@ class Net(NamedTuple):
     g: optimizers.Training
     d: optimizers.Training
     groups: int
-    best: bool  # the fused kernels
+    forms: layers.Forms
     g_running_GA: tf.Variable  # of each norm of the generator in turn: means, then variances
     d_running_GA: tf.Variable
 
@@ -38,7 +38,7 @@ def generator(net: Net, params: layers.Params, z_BZ: tf.Tensor) -> tf.Tensor:
     all_GF = [statistics_GF]
     h_BHWC = tf.reshape(tf.nn.relu(h_BF), (-1, side, side, channels))
     for i, conv in enumerate(workload.generator, start=1):
-        h_BHWC = layers.conv(params, conv, h_BHWC)
+        h_BHWC = layers.conv(params, net.forms, conv, h_BHWC)
         if conv.norm:
             h_BHWC, statistics_GF = norm(f"g.norm{i}", h_BHWC)
             all_GF.append(statistics_GF)
@@ -52,7 +52,7 @@ def discriminator(net: Net, params: layers.Params, x_BHWC: tf.Tensor) -> tf.Tens
     workload = net.workload
     norm, all_GF = normalise(net, params), list[tf.Tensor]()
     for i, conv in enumerate(workload.discriminator, start=1):
-        x_BHWC = layers.conv(params, conv, x_BHWC)
+        x_BHWC = layers.conv(params, net.forms, conv, x_BHWC)
         if conv.norm:
             x_BHWC, statistics_GF = norm(f"d.norm{i}", x_BHWC)
             all_GF.append(statistics_GF)
@@ -63,7 +63,7 @@ def discriminator(net: Net, params: layers.Params, x_BHWC: tf.Tensor) -> tf.Tens
 
 def normalise(net: Net, params: layers.Params) -> partial[tuple[tf.Tensor, tf.Tensor]]:
     """Batch norm as this network has it, of a norm's name and its input."""
-    return partial(layers.batch_norm, params, groups=net.groups, eps=net.workload.norm_eps, fused=net.best)
+    return partial(layers.batch_norm, params, net.forms, groups=net.groups, eps=net.workload.norm_eps)
 
 
 def follow(running_GA: tf.Variable, all_GF: list[tf.Tensor], momentum: float) -> None:
@@ -99,7 +99,7 @@ def build(
         starts = [np.repeat((0.0, 1.0), count) for name, count in workload.norm_specs().items() if name[:2] == prefix]
         return tf.Variable(np.tile(np.concatenate([[], *starts]), (groups, 1)), dtype=dtype)
 
-    net = Net(workload, training("g."), training("d."), groups, layers.best(request), running("g."), running("d."))
+    net = Net(workload, training("g."), training("d."), groups, layers.choose(request), running("g."), running("d."))
     image, noise = (workload.batch, workload.side, workload.side, workload.channels), (workload.batch, workload.z)
 
     @tf.function(
@@ -159,12 +159,13 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return layers.forms(state.function, state.graph)
+    return evidence.seen(state.function, state.graph)
 
 
 def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
     """Batch norm of the generator's last norm, on a few images."""
-    if not layers.best(request) or request.cell.norm_groups > 1:
+    forms = layers.choose(request)
+    if not forms.fused_norm:
         return {}
     conv = [conv for conv in workload.generator if conv.norm][-1]
     images = min(workload.batch, 8)
@@ -175,9 +176,10 @@ def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dic
     def run(form: str) -> dict[str, NDArray[Any]]:
         def normalise(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             params = {"norm.scale": scale, "norm.shift": shift}
-            return layers.batch_norm(params, "norm", x, groups=1, eps=workload.norm_eps, fused=form == "best")
+            chosen = forms._replace(fused_norm=form == "best")
+            return layers.batch_norm(params, chosen, "norm", x, groups=1, eps=workload.norm_eps)
 
         arrays = {"x": x_BHWF, "scale": scale_F, "shift": shift_F}
-        return layers.trial(normalise, arrays, dy_BHWF, "float64" if form == "exact" else "float32")
+        return evidence.trial(normalise, arrays, dy_BHWF, "float64" if form == "exact" else "float32")
 
     return {"batch_norm": run}

@@ -9,9 +9,8 @@ the forward pass: a graph on a CPU runs operator by operator, each reading and w
 """
 
 import math
-import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -25,6 +24,21 @@ Gradient = Callable[..., Any]
 VECTOR = 16  # float32 numbers in the widest vector of a processor
 
 
+class Forms(NamedTuple):
+    """How operations are written that have more than one form."""
+
+    phases: bool  # transposed convolutions to few channels
+    fused_norm: bool  # batch norm by TensorFlow's kernel, which knows no float64
+
+
+def choose(request: Request) -> Forms:
+    """The forms that were measured fastest: oneDNN, which a graph runs on, and XLA differ in what they are good at."""
+    cell = request.cell
+    graph = cell.variant == "graph"
+    fused = graph and cell.kernels == "best" and cell.precision != "fp64" and cell.norm_groups == 1
+    return Forms(phases=graph, fused_norm=fused)
+
+
 def number(value: float, like: tf.Tensor) -> tf.Tensor:
     """A constant; made directly, as a cast would bring float32's rounding into float64."""
     return tf.constant(value, like.dtype)
@@ -35,10 +49,10 @@ def dense(params: Params, name: str, x_BI: tf.Tensor) -> tf.Tensor:
     return _add_bias(params, name, tf.matmul(x_BI, params[f"{name}.w"]))
 
 
-def conv(params: Params, spec: Conv, x_BHWI: tf.Tensor) -> tf.Tensor:
+def conv(params: Params, forms: Forms, spec: Conv, x_BHWI: tf.Tensor) -> tf.Tensor:
     """The convolution or transposed convolution that `spec` describes, with its bias if it has one."""
     convolve = _conv_transposed if spec.transposed else _conv
-    return _add_bias(params, spec.name, convolve(x_BHWI, params[f"{spec.name}.w"], spec))
+    return _add_bias(params, spec.name, convolve(x_BHWI, params[f"{spec.name}.w"], spec, forms))
 
 
 def _add_bias(params: Params, name: str, y: tf.Tensor) -> tf.Tensor:
@@ -55,24 +69,24 @@ def swapped_kernels(convs: tuple[Conv, ...]) -> list[str]:
 # Kernels are (H, W, L, S) in both.
 
 
-def _conv(x_BHWL: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
+def _conv(x_BHWL: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv, forms: Forms) -> tf.Tensor:
     @tf.custom_gradient
     def convolve(x_BHWL: tf.Tensor, w_HWLS: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         def gradient(dy_BHWS: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return _spread(dy_BHWS, w_HWLS, spec), _kernel_gradient(x_BHWL, dy_BHWS, w_HWLS, spec)
+            return _spread(dy_BHWS, w_HWLS, spec, forms), _kernel_gradient(x_BHWL, dy_BHWS, w_HWLS, spec)
 
         return _correlate(x_BHWL, w_HWLS, spec), gradient
 
     return convolve(x_BHWL, w_HWLS)
 
 
-def _conv_transposed(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
+def _conv_transposed(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv, forms: Forms) -> tf.Tensor:
     @tf.custom_gradient
     def convolve(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         def gradient(dy_BHWL: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return _correlate(dy_BHWL, w_HWLS, spec), _kernel_gradient(dy_BHWL, x_BHWS, w_HWLS, spec)
 
-        return _spread(x_BHWS, w_HWLS, spec), gradient
+        return _spread(x_BHWS, w_HWLS, spec, forms), gradient
 
     return convolve(x_BHWS, w_HWLS)
 
@@ -89,9 +103,9 @@ def _kernel_gradient(x_BHWL: tf.Tensor, y_BHWS: tf.Tensor, w_HWLS: tf.Tensor, sp
     )
 
 
-def _spread(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
+def _spread(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv, forms: Forms) -> tf.Tensor:
     """From the small image to the large one: y[i·stride + k − pad_before] += x[i] · w[k] per axis."""
-    if spec.stride > 1 and spec.stride**2 * w_HWLS.shape[2] <= VECTOR:
+    if forms.phases and spec.stride > 1 and spec.stride**2 * w_HWLS.shape[2] <= VECTOR:
         return _spread_phases(x_BHWS, w_HWLS, spec)
     batch, side, _, _ = x_BHWS.shape
     large = (batch, side * spec.stride, side * spec.stride, w_HWLS.shape[2])
@@ -102,8 +116,8 @@ def _spread_phases(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tenso
     """The same as a convolution that makes the stride·stride phases of the image, held as channels (Shi et al. 2016).
 
     With zeros before the kernel until its padding is q whole strides, and after it until it has m strides, input i
-    reaches outputs stride·(i + j − q) + r, for j < m and r < stride. Twice as fast on a CPU where L is 1: oneDNN's
-    transposed convolution takes as long for 1 channel as for 16.
+    reaches outputs stride·(i + j − q) + r, for j < m and r < stride. Twice as fast by oneDNN where L is 1: its
+    transposed convolution takes as long for 1 channel as for 16. XLA's does not.
     """
     s, q = spec.stride, -(-spec.pad_before // spec.stride)
     before = q * s - spec.pad_before
@@ -117,20 +131,14 @@ def _spread_phases(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tenso
     return tf.nn.depth_to_space(phases, s)
 
 
-def best(request: Request) -> bool:
-    """Whether to take the fused kernels of `--kernels best`: they exist up to float32, and XLA makes its own."""
-    cell = request.cell
-    return (cell.kernels, cell.variant) == ("best", "graph") and cell.precision != "fp64"
-
-
 def batch_norm(
-    params: Params, name: str, x: tf.Tensor, *, groups: int, eps: float, fused: bool = False
+    params: Params, forms: Forms, name: str, x: tf.Tensor, groups: int, eps: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Normalised over each group of consecutive samples, and over H and W; x is BF or BHWF.
 
     Also returns the statistics_GF of the groups: F means, then F biased variances.
     """
-    if fused and groups == 1:
+    if forms.fused_norm:
         return _batch_norm_fused(params, name, x, eps)
 
     @tf.custom_gradient
@@ -214,38 +222,3 @@ def gelu(x: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         return dy * share + dshare * (square * number(1.5 * b, x) + number(0.5 * a, x))
 
     return x * share, gradient
-
-
-def trial(
-    function: Callable[..., tuple[tf.Tensor, tf.Tensor]], arrays: Arrays, cotangent: NDArray[Any], dtype: str
-) -> dict[str, NDArray[Any]]:
-    """Outputs `y` and `statistics` of a function of tensors by name, and what `cotangent` of y gives each of them."""
-    inputs = {name: tf.constant(array, dtype) for name, array in arrays.items()}
-
-    @tf.function(autograph=False)
-    def run() -> dict[str, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            y, statistics = function(**inputs)
-        gradients = tape.gradient(y, inputs, tf.constant(cotangent, dtype))
-        return {"y": y, "statistics": statistics} | {f"d{name}": gradient for name, gradient in gradients.items()}
-
-    return {name: tensor.numpy() for name, tensor in run().items()}
-
-
-def forms(
-    function: tf.types.experimental.PolymorphicFunction, graph: tf.types.experimental.ConcreteFunction
-) -> dict[str, str | bool]:
-    """What was on, as far as it can be seen in the graph."""
-    kinds = {operation.type for operation in graph.graph.get_operations()}
-    names = {"DepthToSpace": "phases", "Conv2DBackpropInput": "native"}
-    transposed = " + ".join(name for kind, name in names.items() if kind in kinds)
-    found: dict[str, str | bool] = {
-        "compiled_once": function.experimental_get_tracing_count() == 1,
-        "fused_optimizer": "ResourceApplyAdam" in kinds,
-        "jit": False,
-        "layout": "NHWC",
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1",
-        "updates_in_place": "ResourceApplyAdam" in kinds,
-    }
-    return found | ({"transposed_conv": transposed} if transposed else {})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import layers, optimizers
+from . import evidence, layers, optimizers
 
 
 def logits(workload: Lm, params: layers.Params, token_BT: tf.Tensor) -> tf.Tensor:
@@ -139,9 +139,9 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return layers.forms(state.function, state.graph) | {"attention": "written out, own gradient"}
+    return evidence.seen(state.function, state.graph) | {"attention": "written out, own gradient"}
 
 
 def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
-    """None: TensorFlow has no fused attention, and its GELU, layer norm and cross-entropy are slower than those here."""
+    """None: TensorFlow has no fused attention, and its GELU, layer norm and cross-entropy are slower than these."""
     return {}
