@@ -22,8 +22,27 @@ TRANSPOSED = "dilated image; both gradients by the plain convolution"
 
 def dense(params: Params, name: str, x_BI: Array) -> Array:
     """y_BO = x_BI · w + b, with any number of axes in the place of B."""
-    y_BO = x_BI @ params[f"{name}.w"]
+    y_BO: Array = _matmul(x_BI, params[f"{name}.w"])
     return y_BO + params[f"{name}.b"] if f"{name}.b" in params else y_BO
+
+
+@jax.custom_vjp
+def _matmul(x_BI: Array, w_IO: Array) -> Array:
+    return x_BI @ w_IO
+
+
+def _matmul_forward(x_BI: Array, w_IO: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x_BI @ w_IO, (x_BI, w_IO)
+
+
+def _matmul_backward(inputs: tuple[Array, Array], dy_BO: Array) -> tuple[Array, Array]:
+    """The gradient to w as it lies: JAX's rule makes its transpose, and XLA is 2.8 times as slow in that on a CPU."""
+    x_BI, w_IO = inputs
+    x_MI, dy_MO = (x.reshape(-1, x.shape[-1]) for x in (x_BI, dy_BO))
+    return dy_BO @ w_IO.T, x_MI.T @ dy_MO
+
+
+_matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 def images(x_BF: Array, side: int) -> Array:

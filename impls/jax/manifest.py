@@ -9,6 +9,12 @@ DEFAULT_VARIANT = {"cpu": "jit"}
 
 ENVIRONMENT: dict[str, str] = {
     "JAX_PLATFORMS": "{platform}",  # JAX reads it when it is imported; without it every platform's plugin is tried
+    # On a CPU XLA takes the memory for a step's intermediate values from malloc, in one piece, and gives it back after
+    # the step. By default glibc maps it anew each time, and the kernel clears it page by page: 40 % of a step of `lm`.
+    # These three keep it, for the threads of XLA too; other C libraries do not know them.
+    "MALLOC_MMAP_THRESHOLD_": str(2**34),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    "MALLOC_ARENA_MAX": "1",
 }
 
 PRELOAD: tuple[str, ...] = (
