@@ -29,7 +29,7 @@ def central_differences(loss: Loss, params: dict[str, Array], names: Iterable[st
 
 def _partial(loss: Loss, params: dict[str, Array], name: str, step: complex) -> Array:
     """The loss with each number of one tensor moved by `step`, in the tensor's shape."""
-    moved = params[name] + np.zeros_like(params[name], dtype=type(step))
+    moved = params[name].astype(type(step))
     found = np.empty(moved.shape, moved.dtype)
     for index, value in np.ndenumerate(params[name]):
         moved[index] = value + step

@@ -52,6 +52,20 @@ def discriminate(gan: Gan, p: Params, x_BHWC: Array, groups: int) -> tuple[Array
     return logits_B1[:, 0], norm.statistics
 
 
+def discriminator_loss(gan: Gan, p: Params, real_BHWC: Array, fake_BHWC: Array, groups: int) -> Array:
+    """Mean softplus(−D(x)) + mean softplus(D(G(z_d))), the generated images given: no gradient reaches G."""
+    real_B, _ = discriminate(gan, p, real_BHWC, groups)
+    fake_B, _ = discriminate(gan, p, fake_BHWC, groups)
+    return layers.softplus(-real_B).mean() + layers.softplus(fake_B).mean()
+
+
+def generator_loss(gan: Gan, p: Params, z_BZ: Array, groups: int) -> Array:
+    """Mean softplus(−D(G(z_g)))."""
+    image_BHWC, _ = generate(gan, p, z_BZ, groups)
+    logits_B, _ = discriminate(gan, p, image_BHWC, groups)
+    return layers.softplus(-logits_B).mean()
+
+
 def reconstruct(workload: Autoencoder, p: Params, image_BHWC: Array) -> Array:
     """The autoencoder's output y_BHWC."""
 

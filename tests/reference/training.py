@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bench.optimizer import Optimizer
-from tests.reference import layers, networks, optimizers
+from tests.reference import networks, optimizers
 from tests.reference.cases import Case, draw_batch, draw_params
 from tests.reference.derivative import gradient
 from tests.reference.layers import Array
@@ -55,24 +55,13 @@ class Training:
 
     def _gan(self, batch: Batch) -> dict[str, float]:
         gan, groups = self.workload, self.case.norm_groups
-
-        def loss_d(p: Params) -> Array:
-            real_B, _ = networks.discriminate(gan, p, batch["image"], groups)
-            fake_B, _ = networks.discriminate(gan, p, fake_BHWC, groups)
-            return layers.softplus(-real_B).mean() + layers.softplus(fake_B).mean()
-
-        def loss_g(p: Params) -> Array:
-            image_BHWC, _ = networks.generate(gan, p, batch["z_g"], groups)
-            fake_B, _ = networks.discriminate(gan, p, image_BHWC, groups)
-            return layers.softplus(-fake_B).mean()
-
-        fake_BHWC = self._pass(networks.generate, batch["z_d"])
-        self._pass(networks.discriminate, batch["image"])
+        real_BHWC, fake_BHWC = batch["image"], self._pass(networks.generate, batch["z_d"])
+        self._pass(networks.discriminate, real_BHWC)
         self._pass(networks.discriminate, fake_BHWC)
-        discriminator = self._update(loss_d, "d.")
+        loss_d = self._update(lambda p: networks.discriminator_loss(gan, p, real_BHWC, fake_BHWC, groups), "d.")
         self._pass(networks.discriminate, self._pass(networks.generate, batch["z_g"]))
-        generator = self._update(loss_g, "g.")
-        return {"discriminator": discriminator, "generator": generator}
+        loss_g = self._update(lambda p: networks.generator_loss(gan, p, batch["z_g"], groups), "g.")
+        return {"discriminator": loss_d, "generator": loss_g}
 
     def _pass(self, network: Callable[..., tuple[Array, Statistics]], x: Array) -> Array:
         """One forward pass of a network in training, which moves its running statistics."""
