@@ -33,9 +33,8 @@ def build(workload: Workload, variant: str) -> Callable[[Batch], dict[str, Array
             return gan(workload, params)
         case Autoencoder():
             return trained(workload, params, optax.adam(1e-3), autoencoder)
-        case Lm():
+        case _:
             return trained(workload, params, optax.adamw(3e-4, b2=0.95, weight_decay=0.1), lm)
-    raise ValueError(workload.name)
 
 
 def trained(workload: Any, params: Params, optimizer: Any, loss: Callable[..., Array]) -> Callable[..., Any]:
@@ -43,14 +42,16 @@ def trained(workload: Any, params: Params, optimizer: Any, loss: Callable[..., A
     def update(params: Params, slots: Any, batch: Batch) -> Any:
         value, grads = jax.value_and_grad(lambda params: loss(workload, params, batch))(params)
         updates, slots = optimizer.update(grads, slots, params)
-        return optax.apply_updates(params, updates), slots, value
+        return optax.apply_updates(params, updates), slots, {"loss": value}
 
-    slots = optimizer.init(params)
+    return loop(update, params, optimizer.init(params))
 
+
+def loop(update: Callable[..., Any], *state: Any) -> Callable[[Batch], dict[str, Array]]:
     def step(batch: Batch) -> dict[str, Array]:
-        nonlocal params, slots
-        params, slots, value = update(params, slots, batch)
-        return {"loss": value}
+        nonlocal state
+        *state, losses = update(*state, batch)
+        return losses
 
     return step
 
@@ -114,26 +115,20 @@ def gan(workload: Gan, params: Params) -> Callable[[Batch], dict[str, Array]]:
     optimizer = optax.adam(2e-4)
 
     @jax.jit
-    def update(g: Params, d: Params, slots: Any, stats: Params, batch: Batch) -> Any:
-        first = jax.value_and_grad(loss_d, has_aux=True)
-        (value_d, stats), grads = first(d, g, stats, batch["image"], batch["z_d"])
-        updates, d_slots = optimizer.update(grads, slots[1], d)
+    def update(g: Params, d: Params, g_slots: Any, d_slots: Any, stats: Params, batch: Batch) -> Any:
+        real, z_d, z_g = batch["image"], batch["z_d"], batch["z_g"]
+        (value_d, stats), grads = jax.value_and_grad(loss_d, has_aux=True)(d, g, stats, real, z_d)
+        updates, d_slots = optimizer.update(grads, d_slots, d)
         d = optax.apply_updates(d, updates)
-        (value_g, stats), grads = jax.value_and_grad(loss_g, has_aux=True)(g, d, stats, batch["z_g"])
-        updates, g_slots = optimizer.update(grads, slots[0], g)
-        return optax.apply_updates(g, updates), d, (g_slots, d_slots), stats, {"d": value_d, "g": value_g}
+        (value_g, stats), grads = jax.value_and_grad(loss_g, has_aux=True)(g, d, stats, z_g)
+        updates, g_slots = optimizer.update(grads, g_slots, g)
+        g = optax.apply_updates(g, updates)
+        return g, d, g_slots, d_slots, stats, {"d": value_d, "g": value_g}
 
     g, d = ({name: x for name, x in params.items() if name.startswith(prefix)} for prefix in ("g.", "d."))
     stats = {f"mean/{name}": jnp.zeros(size) for name, size in workload.norm_specs().items()}
     stats |= {f"var/{name}": jnp.ones(size) for name, size in workload.norm_specs().items()}
-    slots = optimizer.init(g), optimizer.init(d)
-
-    def step(batch: Batch) -> dict[str, Array]:
-        nonlocal g, d, slots, stats
-        g, d, slots, stats, losses = update(g, d, slots, stats, batch)
-        return losses
-
-    return step
+    return loop(update, g, d, optimizer.init(g), optimizer.init(d), stats)
 
 
 def autoencoder(workload: Autoencoder, params: Params, batch: Batch) -> Array:

@@ -113,13 +113,9 @@ class Transformer(keras.Model):
         self.tok = keras.layers.Embedding(workload.vocabulary, workload.width)
         self.pos = keras.layers.Embedding(workload.context, workload.width)
         self.norms = [norm() for _ in range(2 * workload.layers + 1)]
-        self.attentions = [
-            keras.layers.MultiHeadAttention(workload.heads, workload.head_width) for _ in range(workload.layers)
-        ]
-        self.ups, self.downs = (
-            [up() for _ in range(workload.layers)],
-            [keras.layers.Dense(workload.width) for _ in range(workload.layers)],
-        )
+        heads, levels = (workload.heads, workload.head_width), range(workload.layers)
+        self.attentions = [keras.layers.MultiHeadAttention(*heads) for _ in levels]
+        self.ups, self.downs = [up() for _ in levels], [keras.layers.Dense(workload.width) for _ in levels]
 
     def call(self, token: tf.Tensor) -> tf.Tensor:
         h = self.tok(token) + self.pos(tf.range(token.shape[1]))
