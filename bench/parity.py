@@ -50,13 +50,19 @@ class Difference:
         return self.largest <= FP64
 
 
-def tolerance(precision: str, size: str, step: int) -> float:
+def tolerance(precision: str, size: str, step: int, workload: str = "") -> float:
     """Relative difference of a loss from float64 that `precision` explains at a step, counted from 0.
 
     float32: 1e-6 at `tiny` and 5e-5 elsewhere up to step 4, then growing geometrically to 2e-4 at step 19.
+
+    The GAN of `base` and `large` is rough: batch norm before a leaky relu puts some of millions of units so near to 0
+    that rounding decides their side, a single one changes a gradient by up to 1 %, and Adam's first steps, all of one
+    length, know no small gradients. Honest float32 reaches 7e-5 at step 0 and 6e-3 at step 4: 1e-3 to 3e-2 is allowed.
     """
     if precision == "fp64":
         return FP64
+    if workload == "gan" and size not in ("tiny", "small"):
+        return 1e-3 * 30.0 ** (min(step, 4) / 4)
     first = 1e-6 if size == "tiny" else 5e-5
     return first * (2e-4 / first) ** (max(step - 4, 0) / 15)
 
@@ -173,7 +179,9 @@ def judge(
     return found
 
 
-def trajectory_fault(losses: Losses, reference: Losses, precision: str, size: str) -> tuple[float, str | None]:
+def trajectory_fault(
+    losses: Losses, reference: Losses, precision: str, size: str, workload: str = ""
+) -> tuple[float, str | None]:
     """Compare a cell's first losses with float64's.
 
     Returns:
@@ -182,7 +190,7 @@ def trajectory_fault(losses: Losses, reference: Losses, precision: str, size: st
     steps = min(len(values) for values in reference.values())
     shares = loss_difference(reference, {name: values[:steps] for name, values in losses.items()})
     for step, (share, name) in enumerate(shares):
-        allowed = tolerance(precision, size, step)
+        allowed = tolerance(precision, size, step, workload)
         if not share <= allowed:
             return max(share for share, _ in shares), f"{name} at step {step} is {share:.1e} off, {allowed:.0e} allowed"
     return max(share for share, _ in shares), None

@@ -91,7 +91,7 @@ def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Man
         return said | {"verdict": "unchecked", "reason": "the cell returned no losses"}
     if not reference.get("losses"):
         return said | {"verdict": "unchecked", "reason": reference.get("reason") or "no reference was made"}
-    share, fault = parity.trajectory_fault(losses, reference["losses"], cell.precision, cell.size)
+    share, fault = parity.trajectory_fault(losses, reference["losses"], cell.precision, cell.size, cell.workload)
     said["max_rel_loss_diff"] = share
     if fault:
         return said | {"verdict": "diverged", "reason": f"{fault} ({reference['name']})"}

@@ -231,7 +231,7 @@ def judge_single(
     if not keys:
         return Row(cell=cell, steps=steps, equal=False, against="", difference=None, reason="no float64 trace")
     reference = references[keys[0]]
-    share, fault = parity.trajectory_fault(trace.losses, reference.losses, cell.precision, cell.size)
+    share, fault = parity.trajectory_fault(trace.losses, reference.losses, cell.precision, cell.size, cell.workload)
     difference = parity.Difference(loss=share, param=float("nan"), slot=float("nan"), worst="")
     against = f"{keys[0][0]} fp64"
     return Row(cell=cell, steps=steps, equal=fault is None, against=against, difference=difference, reason=fault)
