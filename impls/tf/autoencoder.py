@@ -57,7 +57,8 @@ def build(
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
     forms, swapped = layers.choose(request), layers.swapped_kernels(workload.decoder)
-    training = optimizers.build(workload.optimizer(request.cell.optimizer), params, workload.param_specs(), swapped)
+    numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
+    training = optimizers.build(numbers, params, specs, swapped, forms.apart)
     shape = (workload.batch, workload.side, workload.side, workload.channels)
 
     @tf.function(
@@ -82,7 +83,7 @@ def update(workload: Autoencoder, forms: layers.Forms, training: optimizers.Trai
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         y_BHWC = decoder(workload, params, forms, encoder(workload, params, forms, x_BHWC))
-        loss = tf.reduce_sum(tf.square(y_BHWC - x_BHWC)) / layers.number(workload.batch, x_BHWC)
+        loss = layers.total(forms, tf.square(y_BHWC - x_BHWC)) / layers.number(workload.batch, x_BHWC)
     optimizers.update(training, tape.gradient(loss, params))
     return loss
 

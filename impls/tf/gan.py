@@ -56,7 +56,7 @@ def discriminator(net: Net, params: layers.Params, x_BHWC: tf.Tensor) -> tf.Tens
         if conv.norm:
             x_BHWC, statistics_GF = norm(f"d.norm{i}", x_BHWC)
             all_GF.append(statistics_GF)
-        x_BHWC = layers.leaky_relu(x_BHWC, workload.leak)
+        x_BHWC = layers.leaky_relu(net.forms, x_BHWC, workload.leak)
     follow(net.d_running_GA, all_GF, workload.norm_momentum)
     return layers.dense(params, "d.dense", tf.reshape(x_BHWC, (-1, workload.logit_inputs)))
 
@@ -88,18 +88,18 @@ def build(
     workload: Gan, params: layers.Arrays, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
-    dtype, groups = params["g.dense.w"].dtype, request.cell.norm_groups
+    dtype, groups, forms = params["g.dense.w"].dtype, request.cell.norm_groups, layers.choose(request)
 
     def training(prefix: str) -> optimizers.Training:
         part = {name: array for name, array in params.items() if name.startswith(prefix)}
-        swapped = layers.swapped_kernels(workload.generator)
-        return optimizers.build(workload.optimizer(request.cell.optimizer), part, workload.param_specs(), swapped)
+        numbers, swapped = workload.optimizer(request.cell.optimizer), layers.swapped_kernels(workload.generator)
+        return optimizers.build(numbers, part, workload.param_specs(), swapped, forms.apart)
 
     def running(prefix: str) -> tf.Variable:
         starts = [np.repeat((0.0, 1.0), count) for name, count in workload.norm_specs().items() if name[:2] == prefix]
         return tf.Variable(np.tile(np.concatenate([[], *starts]), (groups, 1)), dtype=dtype)
 
-    net = Net(workload, training("g."), training("d."), groups, layers.choose(request), running("g."), running("d."))
+    net = Net(workload, training("g."), training("d."), groups, forms, running("g."), running("d."))
     image, noise = (workload.batch, workload.side, workload.side, workload.channels), (workload.batch, workload.z)
 
     @tf.function(

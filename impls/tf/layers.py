@@ -29,6 +29,9 @@ class Forms(NamedTuple):
 
     phases: bool  # transposed convolutions to few channels
     fused_norm: bool  # batch norm by TensorFlow's kernel, which knows no float64
+    sum_by_product: bool  # long sums as a product with ones
+    select: bool  # leaky relu by a choice, not by a slope
+    apart: float  # elements of a parameter that is kept apart: XLA copies parts of a vector where a graph views them
 
 
 def choose(request: Request) -> Forms:
@@ -36,12 +39,22 @@ def choose(request: Request) -> Forms:
     cell = request.cell
     graph = cell.variant == "graph"
     fused = graph and cell.kernels == "best" and cell.precision != "fp64" and cell.norm_groups == 1
-    return Forms(phases=graph, fused_norm=fused)
+    return Forms(
+        phases=graph, fused_norm=fused, sum_by_product=not graph, select=not graph, apart=math.inf if graph else 1 << 16
+    )
 
 
 def number(value: float, like: tf.Tensor) -> tf.Tensor:
     """A constant; made directly, as a cast would bring float32's rounding into float64."""
     return tf.constant(value, like.dtype)
+
+
+def total(forms: Forms, x: tf.Tensor) -> tf.Tensor:
+    """Sum of all elements. XLA on a CPU adds one after another: in float32 2e-6 off over the error of a tiny batch."""
+    if not forms.sum_by_product:
+        return tf.reduce_sum(x)
+    x_BF = tf.reshape(x, (x.shape[0], -1))
+    return tf.reduce_sum(tf.linalg.matvec(x_BF, tf.ones(x_BF.shape[1], x.dtype)))
 
 
 def dense(params: Params, name: str, x_BI: tf.Tensor) -> tf.Tensor:
@@ -199,12 +212,14 @@ def layer_norm(params: Params, name: str, x_BF: tf.Tensor, eps: float) -> tf.Ten
     return normalise(x_BF, params[f"{name}.scale"], params[f"{name}.shift"])
 
 
-def leaky_relu(x: tf.Tensor, leak: float) -> tf.Tensor:
+def leaky_relu(forms: Forms, x: tf.Tensor, leak: float) -> tf.Tensor:
     """Slope 1 above 0 and `leak` elsewhere, so that the gradient at 0 is the leak.
 
-    The slope as a tensor is cheaper than `tf.where`, whose scalars are spread out element by element.
+    In a graph the slope as a tensor is cheaper than `tf.where`, whose scalars are spread out element by element.
     Taken as max(x, leak·x), TensorFlow's graph optimiser finds a leaky relu to fuse, and fails.
     """
+    if forms.select:
+        return tf.where(x > 0, x, x * number(leak, x))
     return x * tf.stop_gradient(tf.maximum(tf.sign(x), number(leak, x)))
 
 

@@ -104,7 +104,8 @@ def build(
     workload: Lm, params: layers.Arrays, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
-    training = optimizers.build(workload.optimizer(request.cell.optimizer), params, workload.param_specs())
+    numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
+    training = optimizers.build(numbers, params, specs, apart=layers.choose(request).apart)
 
     @tf.function(
         autograph=False,

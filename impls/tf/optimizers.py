@@ -52,13 +52,21 @@ def build(
     params: Mapping[str, NDArray[Any]],
     specs: Mapping[str, Param],
     swapped: Iterable[str] = (),
+    apart: float = math.inf,
 ) -> Training:
-    """The optimizer with `params` on the device, those named in `swapped` kept with their last two axes swapped."""
-    decayed = [name for name in params if optimizer.weight_decay and specs[name].decay]
-    others = [name for name in params if name not in decayed]
+    """The optimizer with `params` on the device, those named in `swapped` kept with their last two axes swapped.
+
+    Parameters of at least `apart` elements are no part of a long vector.
+    """
+    decay = {name: optimizer.weight_decay if specs[name].decay else 0.0 for name in params}
+    large = [name for name in params if params[name].size >= apart]
+    groups = [[name] for name in large]
+    groups += [
+        [name for name in params if name not in large and decay[name] == rate] for rate in dict.fromkeys(decay.values())
+    ]
     vectors = tuple(
-        _vector({name: params[name] for name in names}, frozenset(swapped), optimizer.slots, decay)
-        for names, decay in ((decayed, optimizer.weight_decay), (others, 0.0))
+        _vector({name: params[name] for name in names}, frozenset(swapped), optimizer.slots, decay[names[0]])
+        for names in groups
         if names
     )
     return Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64))

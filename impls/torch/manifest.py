@@ -11,7 +11,7 @@ PROGRAMS = {"compile": "g++"}  # what a variant runs
 ENVIRONMENT: dict[str, str] = {
     # Idle OpenMP workers sleep, but not before they have looked for work some 20 µs long: an operator of a small
     # network is shorter than a wake-up, and a step of autoencoder tiny takes 2.9 ms for 6.2. Beside a busy foreign
-    # process that costs no more than sleeping at once, other than looking longer does. Read when the library is loaded
+    # process that costs about what sleeping at once does, while looking longer costs more. Read when it is loaded
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "2000",
     # On a CPU PyTorch has no allocator of its own. Without these two the C library gives each step's large tensors

@@ -8,7 +8,7 @@ SHIFTED = """    return tf.nn.conv2d(
     )"""
 DETACHED = "tf.reshape(tf.nn.relu(h_BF), (-1, side, side, channels))"
 LOSS_G = "tf.reduce_mean(tf.nn.softplus(-discriminator(net, optimizers.weights(net.d), fake_BHWC)))"
-RECONSTRUCTION = "tf.reduce_sum(tf.square(y_BHWC - x_BHWC)) / layers.number(workload.batch, x_BHWC)"
+RECONSTRUCTION = "layers.total(forms, tf.square(y_BHWC - x_BHWC)) / layers.number(workload.batch, x_BHWC)"
 CORRECTIONS = "tf.unstack(-tf.math.expm1(tf.cast(t, rate.dtype) * logs))"
 EPS = "epsilon=tf.cast(tf.constant(numbers.eps, rate.dtype) * root, dtype)"
 CLIPPED = "    return [g_N * scale for g_N in all_N]"
@@ -81,7 +81,7 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
         "w_jjSrrL = tf.transpose(tf.reverse(w_jrjrLS, (0, 2)), (0, 2, 5, 1, 3, 4))",
         "w_jjSrrL = tf.transpose(w_jrjrLS, (0, 2, 5, 1, 3, 4))",
     ),
-    "leaky-slope": gan("layers.leaky_relu(x_BHWC, workload.leak)", "layers.leaky_relu(x_BHWC, 0.01)"),
+    "leaky-slope": gan("x_BHWC, workload.leak)", "x_BHWC, 0.01)"),
     "tanh-left-out": gan("return tf.tanh(h_BHWC)", "return h_BHWC"),
     "generator-through-old-discriminator": (
         *gan(UPDATES, "old = optimizers.weights(net.d)\n        " + UPDATES.replace("z_g_BZ)", "z_g_BZ, old)")),

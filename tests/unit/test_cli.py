@@ -12,7 +12,10 @@ WRONG = [
     (["run", "--impl", "torhc"], "unknown impl 'torhc': did you mean torch? valid: torch, tf, jax"),
     (["run", "--workload", "gna"], "unknown workload 'gna': did you mean gan? valid: gan, autoencoder, lm"),
     (["run", "--size", "smal"], "unknown size 'smal': did you mean small? valid: tiny, small"),
-    (["run", "--variant", "egaer"], "unknown variant 'egaer': did you mean eager? valid: eager, graph, jit"),
+    (
+        ["run", "--variant", "egaer"],
+        "unknown variant 'egaer': did you mean eager? valid: eager, compile, graph, xla, jit",
+    ),
     (["run", "--precision", "fp31"], "unknown precision 'fp31': did you mean fp32? valid: fp64, fp32"),
     (["run", "--optimizer", "adamx"], "unknown optimizer 'adamx': did you mean adam? valid: adam, adamw, rmsprop"),
     (["run", "--kernels", "plane"], "unknown kernels 'plane': did you mean plain? valid: plain"),
