@@ -97,5 +97,7 @@ def test_a_cold_start_measures_too(impl: str, tmp_path: Path) -> None:
     choice = Choice(impl=(impl,), workload=("autoencoder",), input="host")
     assert run.run(choice, settings, {impl: manifests.find()[impl]}) == 0
     (found,) = store.load(tmp_path / "run").records
-    assert (found["start"], found["parity"]["verdict"]) == ("cold", "consistent")
+    assert found["start"] == "cold"
+    assert found["parity"]["verdict"] in ("proven", "consistent")  # a proof of it, kept or shipped, may be there
+    assert found["parity"]["max_rel_loss_diff"] < 1e-6
     assert found["phases_s"]["import"] > 0.1
