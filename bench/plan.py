@@ -12,6 +12,7 @@ from bench.spec import INPUTS, KERNELS, PLATFORMS, PRECISIONS, Cell, WrongInput,
 DEFAULT_PRECISIONS = {"cpu": ("fp32",)}
 DEFAULT_SIZE = {"cpu": "tiny"}
 DEFAULT_KERNELS = {"cpu": "plain"}
+WARM_UP_STEPS = {"base": 5, "large": 5}  # 20 at other sizes
 CPU_BATCH = {("lm", "small"): 8}  # where the size's own batch would take minutes a step
 RATE_FLOPS = 2e10  # assumed of one core in estimates of time, never in results
 CELL_S = 2.5  # assumed for starting a cell and for its first step
@@ -115,13 +116,20 @@ def rounds(cells: Sequence[Cell], repeats: int, seed: int) -> Iterator[Job]:
         yield from (Job(cell=cell, repeat=repeat) for cell in shuffled)
 
 
+def warm_up_steps(cell: Cell) -> int:
+    """Steps before anything is timed."""
+    return WARM_UP_STEPS.get(cell.size, 20)
+
+
 def estimate_s(cells: Iterable[Cell], repeats: int, min_time_s: float, threads: int) -> float:
     """Seconds that measuring the cells will about take, from their arithmetic and an assumed rate."""
     total = 0.0
     for cell in cells:
         step_s = workloads.get(cell.workload, cell.size, cell.global_batch).flops_per_step / (RATE_FLOPS * threads)
         windows_s, latency_s = max(min_time_s, 5 * step_s), min(50 * step_s, 1.0 + step_s)
-        total += repeats * (CELL_S + 20 * step_s + windows_s + latency_s) + COMPILE_S.get(cell.variant, 0.0)
+        total += repeats * (CELL_S + warm_up_steps(cell) * step_s + windows_s + latency_s) + COMPILE_S.get(
+            cell.variant, 0.0
+        )
     return total
 
 

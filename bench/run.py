@@ -120,6 +120,7 @@ class Runner:
             task="measure",
             folder=str(self.launcher.scratch / f"{cell.id}-{repeat}"),
             repeat=repeat,
+            steps=plan.warm_up_steps(cell),
             threads=len(cores),
             cpus=cores,
             min_time_s=self.settings.min_time_s,

@@ -17,8 +17,8 @@ ENVIRONMENT: dict[str, str] = {
     # On a CPU PyTorch has no allocator of its own. Without these two the C library gives each step's large tensors
     # back to the kernel and asks for zeroed pages again: a fifth of a step of autoencoder small. It reads them when
     # the process starts, not when PyTorch is imported
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
-    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    "MALLOC_MMAP_THRESHOLD_": str(2**34),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
 }
 
 PRELOAD: tuple[str, ...] = (

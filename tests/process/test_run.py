@@ -160,6 +160,7 @@ def test_a_large_network_is_proven_by_its_twin(tmp_path: Path, capsys: pytest.Ca
     _, records = measure(tmp_path / "run", small)
     assert {found["parity"]["verdict"] for found in records} == {"proven"}
     told = capsys.readouterr().err
+    assert {len(found["losses"]["reconstruction"]) for found in records} == {5}
     assert "tracing autoencoder/base-twin" in told and "tracing autoencoder/base a" in told
 
 
