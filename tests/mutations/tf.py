@@ -146,7 +146,7 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
         "var_B1 = tf.reduce_mean(tf.square(centred_BF), 1, keepdims=True)",
         "var_B1 = tf.reduce_sum(tf.square(centred_BF), 1, keepdims=True) / number(x_BF.shape[1] - 1, x_BF)",
     ),
-    "decay-on-everything": optimizers("if optimizer.weight_decay and specs[name].decay]", "if optimizer.weight_decay]"),
+    "decay-on-everything": optimizers("optimizer.weight_decay if specs[name].decay else 0.0", "optimizer.weight_decay"),
     "l2-for-decoupled-decay": optimizers(
         "vector.p_N.assign(vector.p_N * tf.cast(1.0 - rate * tf.constant(vector.weight_decay, rate.dtype), dtype))",
         "g_N += vector.p_N * tf.constant(vector.weight_decay, dtype)",
