@@ -62,12 +62,14 @@ def proof_key(manifest: Manifest, cell: Cell) -> str:
 
 def proof_cell(cell: Cell) -> Cell:
     """The cell whose float64 trace proves this cell's network."""
-    size = workloads.STAND_INS[cell.size]
+    of_network = at_size(cell, workloads.STAND_INS[cell.size])
+    return replace(of_network, precision="fp64", kernels="plain", seed=0, input="device", arm=None)
+
+
+def at_size(cell: Cell, size: str) -> Cell:
+    """The cell at another size, with that size's own batch."""
     batch = workloads.get(cell.workload, size).batch
-    return replace(
-        cell, size=size, precision="fp64", batch_per_device=batch // cell.devices, global_batch=batch,
-        kernels="plain", seed=0, input="device", arm=None,
-    )  # fmt: skip
+    return replace(cell, size=size, batch_per_device=batch // cell.devices, global_batch=batch)
 
 
 def run_trace(

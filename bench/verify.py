@@ -146,10 +146,7 @@ def can_run(cell: Cell, manifest: Manifest) -> bool:
 def stand_in(cell: Cell) -> Cell:
     """The twin of a cell whose network is too large to prove; the cell itself otherwise."""
     size = workloads.STAND_INS[cell.size]
-    if size == "tiny":
-        return cell
-    batch = workloads.get(cell.workload, size).batch
-    return replace(cell, size=size, batch_per_device=batch // cell.devices, global_batch=batch)
+    return cell if size == "tiny" else proofs.at_size(cell, size)
 
 
 def verify_workload(

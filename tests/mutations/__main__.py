@@ -15,10 +15,10 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import manifests, plan, show, verify, workloads
+from bench import manifests, plan, proofs, show, verify
 from bench.launch import Launcher
 from bench.manifests import Manifest
 from bench.parity import Trace
@@ -89,9 +89,7 @@ class Laboratory:
 def cells_of(mistake: Mistake) -> list[Cell]:
     """The float64 cells of all frameworks, in their default variants, that a mistake is judged by."""
     choice = Choice(workload=(mistake.workload,), size="tiny", precision=("fp64",), optimizer=mistake.optimizer)
-    batch = workloads.get(mistake.workload, mistake.size).batch
-    planned = plan.plan_cells(choice, manifests.find())
-    return [replace(cell, size=mistake.size, global_batch=batch, batch_per_device=batch) for cell in planned]
+    return [proofs.at_size(cell, mistake.size) for cell in plan.plan_cells(choice, manifests.find())]
 
 
 def edits_of(impl: str) -> Mapping[str, Sequence[Edit] | str]:
