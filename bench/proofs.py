@@ -137,14 +137,15 @@ def make_proofs(
     judged = parity.judge(traces, workload.param_specs(), workload.optimizer(cell.optimizer).lr)
     found: dict[str, dict[str, Any]] = {}
     for name, of_cell in cells.items():
-        key = proof_key(installed[of_cell.impl], of_cell)
-        proof = keep_proof(key, judged[name], steps) if name in judged else {"equal": None, "reason": failures[name]}
+        manifest = installed[of_cell.impl]
+        failed = {"equal": None, "reason": failures.get(name)}
+        proof = keep_proof(manifest, of_cell, judged[name], steps) if name in judged else failed
         if of_cell.impl == impl or proof["equal"]:
-            found[key] = proof
+            found[proof_key(manifest, of_cell)] = proof
     return found
 
 
-def keep_proof(key: str, judged: parity.Judgement, steps: int) -> dict[str, Any]:
+def keep_proof(manifest: Manifest, cell: Cell, judged: parity.Judgement, steps: int) -> dict[str, Any]:
     """The proof as plain data; on disk too if it is one. Without a second framework `equal` is None."""
     if judged.difference is None:
         return {"equal": None, "reason": judged.reason}
@@ -156,7 +157,8 @@ def keep_proof(key: str, judged: parity.Judgement, steps: int) -> dict[str, Any]
         "loss": judged.difference.loss,
         "param": judged.difference.param,
         "slot": judged.difference.slot,
+        "software": software(manifest),
     }
     if judged.equal:
-        cache.save("proofs", key, proof)
+        cache.save("proofs", proof_key(manifest, cell), proof)
     return proof

@@ -193,7 +193,7 @@ def judge_doubles(
             continue
         said = judged[key]
         if is_proof(cell, steps):
-            proofs.keep_proof(proofs.proof_key(manifests[cell.impl], cell), said, steps)
+            proofs.keep_proof(manifests[cell.impl], cell, said, steps)
         against = ", ".join(said.against)
         rows.append(
             Row(

@@ -2,9 +2,9 @@
 
     python -m bench verify --json > FILE; python scripts/tables.py FILE [--ship]
 
-Exit 1 if a row differs. With --ship the proofs that the run left in `$SAMESTEP_CACHE` go into
-`bench/shipped/proofs.json`, for machines that have one framework only. They fit this source and these versions alone:
-after a change, verify again.
+Exit 1 if a row differs. With --ship the proofs that the run left in `$SAMESTEP_CACHE`, an empty folder before it, go
+into `bench/shipped/proofs.json`, for machines that have one framework only. They fit one source and one set of
+versions: without --ship, exit 1 if those that are shipped for the present versions are of another source.
 """
 
 import json
@@ -37,8 +37,11 @@ def main(arguments: Sequence[str]) -> None:
     )
     if different or not rows:
         sys.exit(1)
+    made = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in cache.folder("proofs").glob("*.json")}
     if "--ship" in arguments:
-        ship()
+        ship(made)
+    elif stale := stale_proofs(made, cache.shipped("proofs")):
+        sys.exit(f"{stale} of {len(made)} proofs that ship with the package are of another source: run `make proofs`")
 
 
 def line(row: dict[str, Any]) -> str:
@@ -48,11 +51,15 @@ def line(row: dict[str, Any]) -> str:
     return f"| {' | '.join([*cell, str(row['steps']), *numbers, against])} |"
 
 
-def ship() -> None:
-    proofs = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in cache.folder("proofs").glob("*.json")}
-    cache.SHIPPED.mkdir(exist_ok=True)
+def ship(proofs: dict[str, Any]) -> None:
     (cache.SHIPPED / "proofs.json").write_text(json.dumps(proofs, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     print(f"{len(proofs)} proofs shipped")
+
+
+def stale_proofs(made: dict[str, Any], shipped: dict[str, Any]) -> int:
+    """How many of the proofs just made should have been shipped: some are, for the same versions, but not these."""
+    known = [proof["software"] for proof in shipped.values()]
+    return sum(key not in shipped for key, proof in made.items() if proof["software"] in known)
 
 
 if __name__ == "__main__":
