@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from bench import workloads
 from bench.manifests import Manifest
 from bench.optimizer import check_optimizer
-from bench.spec import INPUTS, KERNELS, PLATFORMS, PRECISIONS, Cell, WrongInput, one
+from bench.precision import PRECISIONS
+from bench.spec import INPUTS, KERNELS, PLATFORMS, Cell, WrongInput, one
 
 DEFAULT_PRECISIONS = {"cpu": ("fp32",)}
 DEFAULT_SIZE = {"cpu": "tiny"}

@@ -27,7 +27,9 @@ def source_hash(manifest: Manifest, workload: str) -> str:
     others = {f"{name}.py" for name in workloads.WORKLOADS if name != workload}
     bench = Path(__file__).parent
     files = [path for path in sorted(manifest.folder.glob("*.py")) if path.name not in others]
-    files += [bench / "spec.py", bench / "optimizer.py", bench / "workloads" / f"{workload}.py"]
+    files += [bench / name for name in ("spec.py", "optimizer.py", "precision.py")] + [
+        bench / "workloads" / f"{workload}.py"
+    ]
     content = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
     return digest(content)
 

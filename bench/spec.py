@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from bench.optimizer import Optimizer
 
-PRECISIONS = ("fp64", "fp32")
 KERNELS = ("plain", "best")
 INPUTS = ("device", "host")
 PLATFORMS = ("cpu",)

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.precision import stored
+
 if TYPE_CHECKING:
     from bench.measure import Training
     from bench.spec import Request
@@ -233,8 +235,8 @@ def describe(training: "Training", backend: Any, code: Any, baseline: int | None
 
 
 def cast(arrays: dict[str, Any], precision: str) -> dict[str, Any]:
-    """Floating-point arrays in the precision that parameters are stored in; integers as they are."""
-    dtype = "float64" if precision == "fp64" else "float32"
+    """Floating-point arrays in the type that parameters are stored in; integers as they are."""
+    dtype = stored(precision)
     return {name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in arrays.items()}
 
 

@@ -45,7 +45,7 @@ def test_bench_imports_no_framework_and_no_report() -> None:
 
 @pytest.mark.parametrize("impl", FRAMEWORKS)
 def test_impl_imports_the_specification_and_its_own_framework(impl: str) -> None:
-    own = ("bench.spec", "bench.optimizer", "bench.workloads", f"impls.{impl}")
+    own = ("bench.spec", "bench.optimizer", "bench.precision", "bench.workloads", f"impls.{impl}")
     assert forbidden(f"impls/{impl}", FRAMEWORKS[impl] | {"numpy"}, own) == []
 
 
@@ -54,7 +54,9 @@ def test_report_imports_what_it_reads_from() -> None:
     assert forbidden("report", REPORTING | {"numpy"}, own) == []
 
 
-@pytest.mark.parametrize("name", ["worker", "template", "measure", "spec", "optimizer", "draw", "workloads", "data"])
+@pytest.mark.parametrize(
+    "name", ["worker", "template", "measure", "probes", "spec", "precision", "optimizer", "draw", "workloads", "data"]
+)
 def test_worker_needs_numpy_alone(name: str) -> None:
     path = ROOT / "bench" / name
     files = [path.with_suffix(".py")] if path.with_suffix(".py").exists() else sorted(path.glob("*.py"))
