@@ -115,7 +115,7 @@ def multiply(product: "Product", kind: str, part: str, a_MK: "Array", b_KN: "Arr
         sides = (small_image, large_image) if transposed else (large_image, small_image)
         y, dx, dw = product(sides[0](x), one_tap(w), sides[1](dy))
         results = (pixels(y, transposed), pixels(dx, not transposed), dw[TAP, TAP])
-    return np.asarray(dict(zip(PARTS, results, strict=True))[part], np.float64)
+    return np.asarray(results[PARTS.index(part)], np.float64)
 
 
 def small_image(rows_MC: "Array") -> "Array":
