@@ -26,6 +26,7 @@ class Trace:
 
     losses: Losses
     state: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, "NDArray[Any]"])
+    skipped: int = 0  # updates
 
     @property
     def steps(self) -> int:

@@ -98,7 +98,7 @@ def run_trace(
     with np.load(folder / "state.npz", allow_pickle=False) as arrays:
         state = {name: arrays[name] for name in arrays.files}
     (folder / "state.npz").unlink()
-    return Trace(losses=outcome.fields["losses"], state=state)
+    return Trace(losses=outcome.fields["losses"], state=state, skipped=outcome.fields["steps_skipped"])
 
 
 def run_kernels(launcher: Launcher, cell: Cell, request: Request, timeout_s: float, log: Path) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any
 Record = dict[str, Any]
 
 # 1: the first, one device, float64 and float32 on cpu
-SCHEMA = 1
+# 2: drift; effective_precision; status unsupported also for what a framework refuses at a precision
+SCHEMA = 2
 
 STATUSES = ("ok", "unsupported", "unavailable", "oom", "timeout", "crashed", "killed", "nan", "invalid")
 HARMLESS = ("ok", "unsupported", "unavailable")  # statuses that leave the exit code at 0
@@ -22,7 +23,7 @@ FIELDS = (
     "schema", "cell", "cell_id", "spec_hash", "source_hash", "repeat", "run", "started_at",
     "status", "reason", "log_tail", "parity",
     "start", "phases_s", "compile_cache", "windows", "latency_s",
-    "items_per_step", "item", "flops_per_step", "losses", "steps_skipped",
+    "items_per_step", "item", "flops_per_step", "losses", "steps_skipped", "drift",
     "memory_bytes", "energy_j", "effective_precision", "sync_check",
     "threads", "ranks", "optimisations", "absent", "machine", "versions", "flags", "data",
 )  # fmt: skip
@@ -30,6 +31,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "phases_s": ("import", "init", "compile"),
     "memory_bytes": ("device_peak", "device_steady", "device_source", "driver_peak", "host_peak", "host_baseline"),
     "parity": ("verdict", "reason", "max_rel_loss_diff", "reference", "proof"),
+    "drift": ("steps", "rel_loss_diff", "max_rel_loss_diff", "last_rel_loss_diff", "reference"),
+    "effective_precision": ("matmul", "conv"),
     "sync_check": ("median_share", "max_share"),
     "threads": ("intra", "inter", "affinity"),
 }

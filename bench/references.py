@@ -17,7 +17,7 @@ from bench.spec import Cell, digest, spec_hash
 PARTNERS = ("torch", "jax", "tf")  # who makes a reference: the first that is another framework than the cell's
 
 
-def golden_key(cell: Cell) -> str:
+def golden_key(cell: Cell, steps: int = parity.CHECKED_STEPS) -> str:
     """Of all that decides a trajectory in exact arithmetic, whoever computes it."""
     workload = workloads.get(cell.workload, cell.size, cell.global_batch)
     return digest(
@@ -26,26 +26,31 @@ def golden_key(cell: Cell) -> str:
             "batch": cell.global_batch,
             "seed": cell.seed,
             "norm_groups": cell.norm_groups,
-            "steps": parity.CHECKED_STEPS,
+            "steps": steps,
         }
     )
 
 
-def reference_key(manifest: Manifest, cell: Cell) -> str:
+def reference_key(manifest: Manifest, cell: Cell, steps: int) -> str:
     """Of the reference that `manifest`'s framework makes for a cell."""
     source = source_hash(manifest, cell.workload)
-    return digest([golden_key(cell), manifest.name, source, software(manifest)])
+    return digest([golden_key(cell, steps), manifest.name, source, software(manifest)])
 
 
-def find_reference(cell: Cell, installed: Mapping[str, Manifest], run: Callable[[Cell, int], Trace]) -> dict[str, Any]:
+def find_reference(
+    cell: Cell,
+    installed: Mapping[str, Manifest],
+    run: Callable[[Cell, int], Trace],
+    steps: int = parity.CHECKED_STEPS,
+) -> dict[str, Any]:
     """Float64 losses of a cell's first steps by another framework; by its own only if it is alone."""
-    if golden := cache.load("golden", golden_key(cell)):
+    if golden := cache.load("golden", golden_key(cell, steps)):
         return golden
     others = [name for name in dict.fromkeys((*PARTNERS, *installed)) if name in installed and name != cell.impl]
     reason = ""
     for name in [*others, cell.impl]:
         manifest = installed[name]
-        key = reference_key(manifest, cell)
+        key = reference_key(manifest, cell, steps)
         if found := cache.load("references", key):
             return found
         if not manifest.has(cell.workload):
@@ -53,12 +58,12 @@ def find_reference(cell: Cell, installed: Mapping[str, Manifest], run: Callable[
         variant = manifest.default_variant[cell.platform]
         partner = replace(cell, impl=name, variant=variant, precision="fp64", kernels="plain", input="device", arm=None)
         try:
-            trace = run(partner, parity.CHECKED_STEPS)
+            trace = run(partner, steps)
         except TraceFailed as error:
             reason = str(error)
             continue
         version = next(iter(manifest.versions().values()), "")
-        losses = {loss: values[: parity.CHECKED_STEPS] for loss, values in trace.losses.items()}
+        losses = {loss: values[:steps] for loss, values in trace.losses.items()}
         reference = {"losses": losses, "impl": name, "name": f"{name} {version} {variant} float64"}
         cache.save("references", key, reference)
         return reference

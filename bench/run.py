@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bench.parity import Trace
 from bench.plan import Choice, Job
 from bench.record import LATER, Record
 from bench.spec import Cell, Request, spec_hash
+from bench.verdict import Evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,7 @@ def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -
         jobs = list(plan_jobs(cells, settings, choice.seed, manifests))
         for job in progress.each(jobs):
             outcome = runner.measure(job)
-            losses = outcome.fields.get("losses") if outcome.ok else None
-            parity = verdict.verdict(job.cell, losses, evidence, manifests[job.cell.impl])
-            records.append(runner.record(job, outcome, parity))
+            records.append(runner.record(job, outcome, evidence))
             store.append(folder, records[-1])
             progress.done(records[-1])
     show.results(records, as_json=settings.json)
@@ -72,6 +71,8 @@ def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
         return manifest.absence
     if not manifest.has(cell.workload):
         return f"{cell.impl} has no {cell.workload}"
+    if (cell.precision, cell.platform) == ("tf32", "cpu"):
+        return "TF32 is a mode of NVIDIA's tensor cores: a processor would compute fp32"
     return manifest.lacks(cell.variant)
 
 
@@ -95,10 +96,12 @@ class Runner:
         with self.kept_log(f"{job.cell.id}-{job.repeat}") as log:
             return self.launcher.run(self.request(job.cell, job.repeat), self.settings.timeout_s, log)
 
-    def trace(self, cell: Cell, steps: int) -> Trace:
-        """Float64 losses and final state, for proofs and references."""
+    def trace(self, cell: Cell, steps: int, first_scale: float) -> Trace:
+        """Losses and final state, for proofs, references and drifts."""
+        own_cache = str(self.launcher.scratch / "traced" / cell.id)  # so that the first repeat compiles
+        request = replace(self.request(cell, 0), first_scale=first_scale, cache=own_cache)
         with self.kept_log(f"trace-{cell.id}") as log:
-            return proofs.run_trace(self.launcher, cell, steps, self.request(cell, 0), self.settings.timeout_s, log)
+            return proofs.run_trace(self.launcher, cell, steps, request, self.settings.timeout_s, log)
 
     def test_kernels(self, cell: Cell) -> dict[str, Any]:
         """Errors of the kernels that `best` takes, and of the plain forms."""
@@ -127,9 +130,11 @@ class Runner:
             cache=str(self.launcher.scratch / "compiled" / cell.id),
         )
 
-    def record(self, job: Job, outcome: Outcome, parity: Mapping[str, Any]) -> Record:
+    def record(self, job: Job, outcome: Outcome, evidence: Evidence) -> Record:
         """The whole record of a job: what the worker found, and what only the runner knows."""
         cell, manifest = job.cell, self.manifests[job.cell.impl]
+        losses = outcome.fields.get("losses") if outcome.ok else None
+        drift, no_drift = verdict.drift(cell, evidence, manifest)
         workload = workloads.get(cell.workload, cell.size, cell.global_batch)
         data_hash = data.data_hash(workload.data)
         known: dict[str, Any] = {
@@ -140,22 +145,23 @@ class Runner:
             "repeat": job.repeat,
             "run": self.folder.resolve().name,
             "started_at": now(),
-            "parity": dict(parity),
+            "parity": verdict.verdict(cell, losses, evidence, manifest),
+            "drift": drift,
             "items_per_step": workload.items_per_step,
             "item": workload.item,
             "flops_per_step": workload.flops_per_step,
-            "steps_skipped": 0,
             "machine": self.fingerprint,
             "versions": proofs.software(manifest) | {"samestep": __version__} | outcome.fields.pop("versions", {}),
             "flags": manifest.variables(self.request(cell, job.repeat)),
             "data": {"name": workload.data, "sha256": data_hash},
         }
-        return record.complete(known | outcome.fields, NOT_MEASURED | outcome.reasons)
+        return record.complete(known | outcome.fields, NOT_MEASURED | {"drift": no_drift} | outcome.reasons)
 
 
 NOT_MEASURED = {
     "energy_j": LATER,
-    "effective_precision": LATER,
+    "effective_precision": "the cell ended before its precision was probed",
+    "steps_skipped": "the cell ended before its first step",
     "windows.foreign_cpu_s": LATER,
     "windows.steal_s": LATER,
     "parity.reference": "no float64 reference for this cell",

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from bench.precision import FIRST_SCALE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -184,6 +186,7 @@ class Request:
     window_s: float = 0.1  # a window lasts at least this long
     latency_steps: int = 50  # the latency pass ends after this many steps
     latency_s: float = 1.0  # or after this long
+    first_scale: float = FIRST_SCALE  # of the loss, in fp16
     cache: str = ""  # folder for what the framework compiles, if it can keep that; empty: keep nothing
 
     def to_json(self) -> str:

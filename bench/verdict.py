@@ -1,12 +1,14 @@
 """What a cell's verdict rests on, gathered before anything is measured, and the verdict itself."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from bench import cache, parity
+from bench.drift import STEPS, drift_key, find_drift, steps_of
 from bench.manifests import Manifest
 from bench.parity import Losses, Trace
+from bench.precision import FIRST_SCALE
 from bench.proofs import TraceFailed, make_proofs, proof_cell, proof_key
 from bench.references import find_reference
 from bench.spec import Cell, digest
@@ -18,7 +20,7 @@ Report = Callable[[str], None]  # told what is being made
 class Tracer(Protocol):
     """Who can run cells for evidence; either raises TraceFailed."""
 
-    def trace(self, cell: Cell, steps: int) -> Trace: ...
+    def trace(self, cell: Cell, steps: int, first_scale: float) -> Trace: ...
     def test_kernels(self, cell: Cell) -> Found: ...
 
 
@@ -29,19 +31,21 @@ class Evidence:
     proofs: dict[str, Found] = field(default_factory=dict[str, Found])  # by key
     kernels: dict[str, Found] = field(default_factory=dict[str, Found])  # by key
     references: dict[str, Found] = field(default_factory=dict[str, Found])  # by cell id
+    drifts: dict[str, Found] = field(default_factory=dict[str, Found])  # by key
 
 
 def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tracer, report: Report) -> Evidence:
     """Find, or make, all evidence for every cell whose framework is installed; `report` is told what is made."""
     installed = {name: manifest for name, manifest in manifests.items() if manifest.installed}
     evidence = Evidence()
-    traced: dict[Cell, Trace] = {}  # what stands in one proof may in the next; and a proof's start is a reference
+    traced: dict[tuple[Cell, float], Trace] = {}  # what stands in one proof may in the next; its start is a reference
 
-    def run(cell: Cell, steps: int) -> Trace:
-        if cell not in traced or traced[cell].steps < steps:
-            report(f"tracing {cell.label} {cell.optimizer}, {steps} steps in float64")
-            traced[cell] = tracer.trace(cell, steps)
-        return traced[cell]
+    def run(cell: Cell, steps: int, first_scale: float = FIRST_SCALE) -> Trace:
+        key = (cell, first_scale)
+        if key not in traced or traced[key].steps < steps:
+            report(f"tracing {cell.label} {cell.optimizer}, {steps} steps")
+            traced[key] = tracer.trace(cell, steps, first_scale)
+        return traced[key]
 
     for cell in cells:
         if cell.impl not in installed or not installed[cell.impl].has(cell.workload):
@@ -54,6 +58,8 @@ def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tra
             evidence.proofs |= made
         if cell.kernels == "best" and (key := kernel_key(manifest, cell)) not in evidence.kernels:
             evidence.kernels[key] = find_kernel_test(key, cell, tracer, report)
+        if steps_of(cell) and (key := drift_key(manifest, cell)) not in evidence.drifts:
+            evidence.drifts[key] = find_drift(replace(cell, arm=None), manifest, installed, run)
         evidence.references[cell.id] = find_reference(cell, installed, run)
     return evidence
 
@@ -89,6 +95,10 @@ def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Man
     said = {"max_rel_loss_diff": None, "reference": reference.get("name"), "proof": key if proof.get("equal") else None}
     if losses is None:
         return said | {"verdict": "unchecked", "reason": "the cell returned no losses"}
+    if cell.precision == "fp16":  # nothing follows a skipped update that could be compared
+        found = evidence.drifts[drift_key(manifest, cell)]
+        if not (losses := found["losses"]):
+            return said | {"verdict": "unchecked", "reason": f"no trace without skipped updates: {found['reason']}"}
     if not reference.get("losses"):
         return said | {"verdict": "unchecked", "reason": reference.get("reason") or "no reference was made"}
     share, fault = parity.trajectory_fault(losses, reference["losses"], cell.precision, cell.size, cell.workload)
@@ -102,3 +112,13 @@ def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Man
     if not kernels.get("passed"):
         return said | {"verdict": "consistent", "reason": f"kernels not proven: {kernels.get('reason')}"}
     return said | {"verdict": "proven", "reason": kernels.get("reason")}
+
+
+def drift(cell: Cell, evidence: Evidence, manifest: Manifest) -> tuple[Found | None, str]:
+    """The record's `drift`, or why there is none."""
+    if cell.precision == "fp64":
+        return None, "float64 is what others drift from"
+    if steps_of(cell) != STEPS:
+        return None, "taken on one device, at sizes where float64 is not too dear"
+    found = evidence.drifts.get(drift_key(manifest, cell), {})
+    return found.get("drift"), found.get("reason", "none was made")

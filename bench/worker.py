@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.precision import stored
+from bench.precision import MIXED, SIGNIFICANT_BITS, stored
 
 if TYPE_CHECKING:
     from bench.measure import Training
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 LIFELINE = "SAMESTEP_LIFELINE"
 RING = 8  # batches that the steady state cycles through
+SETTLED = 20  # steps in a row without overflow, after which a loss scale counts as settled
+SETTLING = 200  # steps that this may take
+UNSUPPORTED_SIGNS = ("not implemented", "unimplemented", "not supported", "unsupported", "no registered")
 OOM_SIGNS = ("out of memory", "resource_exhausted", "cannot allocate memory", "std::bad_alloc")
 
 
@@ -88,15 +91,19 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
     except Exception as error:  # every failure of a cell is a status, never the end of the run
         traceback.print_exc()
         first_line = (str(error).strip() or repr(error)).splitlines()[0]
-        found.fields["status"] = "oom" if is_oom(error) else "crashed"
+        found.fields["status"] = failure(error, request.cell.precision)
         found.fields["reason"] = f"{type(error).__name__} in {found.phase}: {first_line}"
     part = Path(request.folder) / "record.part"
     part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons}))
     part.rename(part.with_name("record.json"))
 
 
-def is_oom(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in OOM_SIGNS)
+def failure(error: Exception, precision: str) -> str:
+    """The status that stands for an exception; frameworks raise where they have no kernel for 16-bit numbers."""
+    text = f"{type(error).__name__} {error}".lower()
+    if isinstance(error, MemoryError) or any(sign in text for sign in OOM_SIGNS):
+        return "oom"
+    return "unsupported" if precision in MIXED and any(sign in text for sign in UNSUPPORTED_SIGNS) else "crashed"
 
 
 def train(request: "Request", package: str, found: Found) -> None:
@@ -115,17 +122,21 @@ def train(request: "Request", package: str, found: Found) -> None:
         return
     baseline = reset_peak_rss()
     training, batch = start_training(request, backend, code, found)
-    warm_up(training, request.steps, backend, found)
+    settle = request.task == "measure" and request.cell.precision == "fp16"
+    warm_up(training, request.steps, SETTLED if settle else 0, backend, found)
     if request.task == "trace":
         import numpy as np
 
         np.savez(Path(request.folder) / "state.npz", **code.export(training.state))
-    else:
+    elif found.fields["status"] == "ok":
         found.phase = "steady state"
         training.feed = steady_feed(request, backend, batch)
         found.fields |= measure.steady_state(training, request)
-    check_finite(training, backend, found)
+    look_at(training, backend, found)
     describe(training, backend, code, baseline, found)
+    if request.task == "measure":
+        found.phase = "precision probes"
+        probe_precision(request, importlib.import_module(f"{package}.probe"), found)
 
 
 def start_training(request: "Request", backend: Any, code: Any, found: Found) -> "tuple[Training, Feed]":
@@ -161,17 +172,39 @@ def start_training(request: "Request", backend: Any, code: Any, found: Found) ->
     return training, batch
 
 
-def warm_up(training: "Training", steps: int, backend: Any, found: Found) -> None:
-    """Go on to `steps` steps from the start, each on its own batch, and record every loss of each."""
+def warm_up(training: "Training", steps: int, settled: int, backend: Any, found: Found) -> None:
+    """Go on to `steps` steps from the start, each on its own batch, and record every loss of each.
+
+    Then on until the last `settled` steps have skipped no update, as a loss scale that is too large for fp16 does.
+    """
     found.phase = "warm-up"
-    losses: dict[str, list[float]] = {}
-    while True:
-        for name, value in backend.read(training.losses).items():
-            losses.setdefault(name, []).append(float(value))
-        if training.done >= steps:
-            break
+    found.fields["losses"] = {}
+    good = int(look_at(training, backend, found, record=True))
+    while training.done < steps or good < settled:
+        if training.done == max(steps, SETTLING):
+            found.fields["status"] = "invalid"
+            found.fields["reason"] = f"the loss scale did not settle within {training.done} steps"
+            return
         training.advance(1)
-    found.fields["losses"] = losses
+        good = good + 1 if look_at(training, backend, found, record=True) else 0
+
+
+def look_at(training: "Training", backend: Any, found: Found, record: bool = False) -> bool:
+    """Read the last step's losses; whether all updates so far that were not skipped before this were made.
+
+    Status `nan` if a loss is not a finite number; in a step that is skipped for it that is no fault.
+    """
+    losses = {name: float(value) for name, value in backend.read(training.losses).items()}
+    before = found.fields.get("steps_skipped", 0)
+    found.fields["steps_skipped"] = int(losses.pop("skipped", 0))
+    made = found.fields["steps_skipped"] == before
+    for name, value in losses.items():
+        if record:
+            found.fields["losses"].setdefault(name, []).append(value)
+        if not math.isfinite(value) and made and found.fields["status"] == "ok":
+            found.fields["status"] = "nan"
+            found.fields["reason"] = f"loss {name} is {value} at step {training.done - 1}"
+    return made
 
 
 def steady_feed(request: "Request", backend: Any, batch: "Feed") -> "Feed":
@@ -192,7 +225,6 @@ def test_kernels(request: "Request", backend: Any, code: Any) -> dict[str, dict[
 
     cell = request.cell
     backend.configure(request)
-    dtype = "float64" if cell.precision == "fp64" else "float32"
     errors: dict[str, dict[str, float]] = {}
     for name, run in code.kernels(workloads.get(cell.workload, cell.size, cell.global_batch), request).items():
         exact = run("exact")
@@ -201,18 +233,25 @@ def test_kernels(request: "Request", backend: Any, code: Any) -> dict[str, dict[
             found = run(form)
             return max(float(np.abs(found[k] - exact[k]).max() / np.abs(exact[k]).max()) for k in exact)
 
-        errors[name] = {"best": error("best"), "plain": error("plain"), "eps": float(np.finfo(dtype).eps)}
+        errors[name] = {
+            "best": error("best"),
+            "plain": error("plain"),
+            "eps": 2.0 ** (1 - SIGNIFICANT_BITS[cell.precision]),
+        }
     return errors
 
 
-def check_finite(training: "Training", backend: Any, found: Found) -> None:
-    """Status `nan` if a recorded loss, or the last one, is not a finite number."""
-    last = {name: float(value) for name, value in backend.read(training.losses).items()}
-    for name, values in found.fields["losses"].items():
-        for step, value in [*enumerate(values), (training.done - 1, last[name])]:
-            if not math.isfinite(value):
-                found.fields["status"], found.fields["reason"] = "nan", f"loss {name} is {value} at step {step}"
-                return
+def probe_precision(request: "Request", probe: Any, found: Found) -> None:
+    """Record the precision that products really have; status `invalid` if it is not the one that was asked for."""
+    from bench import probes
+
+    asked = request.cell.precision
+    effective = probes.effective_precision(probe.products(request, probes.CONV, probes.TRANSPOSED))
+    found.fields["effective_precision"] = effective
+    others = [f"{kind}: {name}" for kind, name in effective.items() if name != asked]
+    if others and found.fields["status"] == "ok":
+        found.fields["status"] = "invalid"
+        found.fields["reason"] = f"{asked} was asked for, products have another precision: {'; '.join(others)}"
 
 
 def describe(training: "Training", backend: Any, code: Any, baseline: int | None, found: Found) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 
 from tests.fake.faults import fail_in
 
+OVERFLOW = 2.0**13  # the largest loss scale that the 16-bit numbers here can take
+
 
 def build(workload: Any, params: Mapping[str, Any], request: Any) -> tuple[Any, Any]:
     fail_in("build")
@@ -16,14 +18,22 @@ def build(workload: Any, params: Mapping[str, Any], request: Any) -> tuple[Any, 
     rate = 0.99 if request.cell.variant == "plain" else 0.9899
     names = list(params)
 
+    scale, skipped = request.first_scale, 0  # of the loss; what is above `OVERFLOW` does
+
     def step(state: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+        nonlocal scale, skipped
         fail_in("step")
+        mixed = {}
+        if request.cell.precision == "fp16":
+            overflow = scale > OVERFLOW or os.environ.get("FAKE_FAULT") == "overflow"
+            scale, skipped = (scale / 2, skipped + 1) if overflow else (scale, skipped)
+            mixed = {"skipped": np.float64(skipped)}
         for name in names:
-            state[name] *= rate
+            state[name] *= 1.0 if mixed and overflow else rate
         loss = np.float64(batch["image"].mean()) + sum(float(np.abs(state[name]).sum()) for name in names)
         if os.environ.get("FAKE_FAULT") == "nan":
             loss = np.float64("nan")
-        return state, {"reconstruction": loss}
+        return state, {"reconstruction": loss} | mixed
 
     return state, step
 

@@ -16,6 +16,8 @@ def fail_in(phase: str) -> None:
     match kind:
         case "raise":
             raise RuntimeError("the fault that was asked for")
+        case "missing":
+            raise NotImplementedError("convolution is not implemented for 'Half'")
         case "oom":
             raise MemoryError("cannot allocate 1 TiB")
         case "exit":

@@ -1,0 +1,81 @@
+"""Precisions through `bench run`, on the fake framework: probed, settled, refused, and their price recorded."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import run, store
+from bench.manifests import read
+from bench.plan import Choice
+from bench.record import Record
+from bench.run import Settings
+from tests.fake.autoencoder import OVERFLOW
+
+FAKES = {name: read(name, "tests.fake") for name in ("a", "b")}
+MIXED = Choice(impl=("a",), workload=("autoencoder",), precision=("bf16",))
+SKIPPED = 3  # updates, from a loss scale of 2¹⁶ down to one that does not overflow
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMESTEP_CACHE", str(tmp_path / "cache"))
+
+
+def measure(folder: Path, choice: Choice) -> tuple[int, Record]:
+    code = run.run(choice, Settings(repeats=1, min_time_s=0.01, out=folder, report=False), FAKES)
+    (record,) = store.load(folder).records
+    return code, record
+
+
+def test_the_precision_that_products_have_is_recorded_and_its_price(tmp_path: Path) -> None:
+    code, record = measure(tmp_path / "run", MIXED)
+    assert code == 0
+    assert record["effective_precision"] == {"matmul": "bf16", "conv": "bf16"}
+    assert record["drift"]["steps"] == len(record["drift"]["rel_loss_diff"]) == 100
+    assert record["drift"]["max_rel_loss_diff"] == max(record["drift"]["rel_loss_diff"]) < 1e-5
+    assert record["drift"]["reference"].startswith("b ")
+    assert record["steps_skipped"] == 0
+
+
+def test_another_precision_than_asked_for_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_FAULT", "wrong-precision")
+    code, record = measure(tmp_path / "run", MIXED)
+    assert code == 1
+    assert record["status"] == "invalid" and record["parity"]["verdict"] == "unchecked"
+    assert record["reason"] == "bf16 was asked for, products have another precision: matmul: fp32; conv: fp32"
+    assert record["effective_precision"] == {"matmul": "fp32", "conv": "fp32"}
+
+
+def test_a_loss_scale_settles_before_anything_is_timed(tmp_path: Path) -> None:
+    code, record = measure(tmp_path / "run", replace(MIXED, precision=("fp16",)))
+    assert code == 0 and 2.0**16 / 2**SKIPPED == OVERFLOW
+    assert record["steps_skipped"] == SKIPPED
+    assert len(record["losses"]["reconstruction"]) == SKIPPED + 20
+    assert set(record["losses"]) == {"reconstruction"}
+    assert record["parity"]["verdict"] == "proven"
+    assert record["drift"]["max_rel_loss_diff"] < 1e-5  # from a scale that skips no update
+
+
+def test_a_loss_scale_that_never_settles_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_FAULT", "overflow")
+    code, record = measure(tmp_path / "run", replace(MIXED, precision=("fp16",)))
+    assert code == 1 and record["status"] == "invalid"
+    assert "did not settle within 200 steps" in record["reason"]
+
+
+@pytest.mark.parametrize(("precision", "status", "code"), [("fp16", "unsupported", 0), ("fp32", "crashed", 1)])
+def test_what_a_framework_refuses_is_unsupported_in_its_words(
+    precision: str, status: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_FAULT", "missing-step")
+    assert measure(tmp_path / "run", replace(MIXED, precision=(precision,)))[0] == code
+    (record,) = store.load(tmp_path / "run").records
+    assert record["status"] == status
+    assert record["reason"] == "NotImplementedError in compile: convolution is not implemented for 'Half'"
+
+
+def test_a_processor_has_no_tf32(tmp_path: Path) -> None:
+    code, record = measure(tmp_path / "run", replace(MIXED, precision=("tf32",)))
+    assert code == 0 and record["status"] == "unsupported"
+    assert "TF32 is a mode of NVIDIA's tensor cores" in record["reason"]
