@@ -22,7 +22,17 @@ Row = dict[str, Any]  # one record as the frame holds it, by column; None where 
 
 DTYPES: Mapping[Kind, str] = {"text": "string", "whole": "Int64", "number": "float64", "object": "object"}
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # how records write them
-NUMERIC = ("phases_s", "windows", "latency_s", "items_per_step", "flops_per_step", "losses", "memory_bytes", "energy_j")
+NUMERIC = (
+    "phases_s",
+    "windows",
+    "latency_s",
+    "items_per_step",
+    "flops_per_step",
+    "losses",
+    "memory_bytes",
+    "energy_j",
+    "drift",
+)
 CELL_WHOLE = ("devices", "nodes", "batch_per_device", "global_batch", "norm_groups", "seed")
 CELL = (
     "workload", "size", "impl", "variant", "precision", "platform", "devices", "nodes", "scaling",
@@ -182,6 +192,9 @@ FLAT = (
     _column("verdict_reason", "text", "parity.reason"),
     _column("max_rel_loss_diff", "number", "parity.max_rel_loss_diff"),
     _column("reference", "text", "parity.reference"),
+    _column("drift_steps", "whole", "drift.steps"),
+    _column("drift_max", "number", "drift.max_rel_loss_diff"),
+    _column("drift_last", "number", "drift.last_rel_loss_diff"),
     _column("proof", "text", "parity.proof"),
     _column("start", "text"),
     _column("compile_cache", "text"),

@@ -52,6 +52,7 @@ class Part:
     failures: Sequence[surroundings.Failure]
     machine: tables.Table
     software: tables.Table
+    fairness: tables.Table
     absent: tables.Table
 
 
@@ -92,6 +93,7 @@ def part(place: int, run: Run, warned: Sequence[str]) -> Part:
         failures=surroundings.failures(found),
         machine=surroundings.machine(run.meta),
         software=surroundings.software(plain),
+        fairness=surroundings.fairness(plain),
         absent=surroundings.absent(plain),
     )
 

@@ -14,7 +14,7 @@ from report.tables import NONE, Line, Table
 CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]"
 )  # colours of terminals, and what cannot be seen
-KINDS = {"versions_map": "versions", "flags_map": "environment", "optimisations_map": "optimisations"}
+KINDS = {"versions_map": "versions", "flags_map": "environment"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def _spaced(name: Any) -> str:
 
 
 def software(rows: Sequence[Row]) -> Table:
-    """Versions, flags and optimisations, by framework; several values where the run's records differ."""
+    """Versions and flags, by framework; several values where the run's records differ."""
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for row in rows:
         for column, kind in KINDS.items():
@@ -112,6 +112,36 @@ def software(rows: Sequence[Row]) -> Table:
         for key, values in sorted(found.items(), key=lambda one: (one[0][0], list(KINDS.values()).index(one[0][1])))
     ]
     return Table(head=["framework", "", "as recorded"], lines=lines)
+
+
+def fairness(rows: Iterable[Row]) -> Table:
+    """What was on in each framework and variant, by workload where that differs: who was helped by what."""
+    found: dict[str, dict[str, dict[str, set[str]]]] = {}  # by name, column and value: the workloads
+    columns: dict[str, None] = {}
+    for row in rows:
+        column = f"{framework(row)} {row['variant'] or ''}".strip()
+        columns |= {column: None} if row["status"] == "ok" else {}
+        for name, value in row["optimisations_map"].items() if row["status"] == "ok" else ():
+            values = found.setdefault(str(name), {}).setdefault(column, {})
+            values.setdefault(_yes(value), set()).add(f"{row['workload'] or '?'} {row['precision'] or '?'}")
+    order = sorted(columns)
+    lines = [
+        Line(values=[_spaced(name), *(_by_where(found[name].get(one)) for one in order)]) for name in sorted(found)
+    ]
+    return Table(head=["what was on", *order], lines=lines if columns else [])
+
+
+def _yes(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else text(value) or NONE
+
+
+def _by_where(values: Mapping[str, set[str]] | None) -> str:
+    """One value, or each with the workloads and precisions that have it."""
+    if not values:
+        return NONE
+    if len(values) == 1:
+        return next(iter(values))
+    return "; ".join(f"{value} ({', '.join(sorted(where))})" for value, where in values.items())
 
 
 def framework(row: Row) -> str:

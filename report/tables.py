@@ -16,7 +16,7 @@ from report.trajectories import differences, loss_curves, loss_names
 
 NONE = "-"
 NUMERIC = (
-    "throughput", "step", "memory over baseline", "difference from float64", "value", "95 % interval",
+    "throughput", "step", "memory over baseline", "difference from float64", "drift", "value", "95 % interval",
     "first", "last", "steps", "largest difference", *(BY_NAME[name].label.lower() for name, _ in PHASES),
 )  # fmt: skip
 HASH_DIGITS = 12  # of a proof's key, enough to find it
@@ -110,10 +110,17 @@ def _parity(cell: Cell) -> dict[str, str]:
     return {
         "verdict": cell.verdict if cell.ok else cell.status,
         "difference from float64": share(max(off)) if off else NONE,
+        "drift": _drift(cell),
         "reference": row["reference"] or NONE,
         "proof": (row["proof"] or NONE)[:HASH_DIGITS],
         "reason": (row["verdict_reason"] if cell.ok else row["reason"]) or NONE,
     }
+
+
+def _drift(cell: Cell) -> str:
+    """How far the losses drift from float64 over the steps that were retraced."""
+    found = [row for row in cell.ok if row["drift_max"] is not None]
+    return f"{share(found[0]['drift_max'])} in {found[0]['drift_steps'] or '?'} steps" if found else NONE
 
 
 def _shown(group: Group, cell: Cell, name: str) -> str:

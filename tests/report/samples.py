@@ -28,7 +28,9 @@ MACHINE = {
 }
 REASONS = {
     "energy_j": LATER,
-    "effective_precision": LATER,
+    "drift": "float64 is what others drift from",
+    "steps_skipped": "the cell ended before its first step",
+    "effective_precision": "the cell ended before its precision was probed",
     "windows.foreign_cpu_s": LATER,
     "windows.steal_s": LATER,
     "memory_bytes": "on cpu there is no device memory to count",
@@ -64,6 +66,12 @@ def make_record(cell: Cell, repeat: int = 0, *, rate: float | None = None, **cha
         "windows": [{**window, "seconds": window["seconds"] * draw.uniform(0.99, 1.01)} for _ in range(9)],
         "latency_s": [items / rate * draw.uniform(1.0, 1.2) for _ in range(50)],
         "losses": make_losses(cell),
+        "steps_skipped": 0,
+        "drift": {
+            "steps": 100, "rel_loss_diff": [1e-7] * 99 + [3e-5], "max_rel_loss_diff": 3e-5, "last_rel_loss_diff": 3e-6,
+            "reference": REFERENCE,
+        },
+        "effective_precision": {"matmul": cell.precision, "conv": cell.precision},
         "memory_bytes": {"host_peak": 900e6 + 3e8 * draw.random(), "host_baseline": 400e6},
         "sync_check": {"median_share": 1e-4, "max_share": 3e-4},
         "threads": {"intra": 2, "inter": 1, "affinity": [0, 1]},

@@ -8,7 +8,8 @@ import pytest
 
 from bench import store
 from bench.store import WrongInput
-from report import page
+from report import page, surroundings
+from report.frame import frame, rows
 from tests.report import samples
 
 
@@ -53,7 +54,8 @@ def test_it_opens_with_what_was_run_and_the_answer(good_run: Path) -> None:
     order = [
         "python -m bench run --impl all", "23 November 2026, 13:19 UTC", "A processor, model 7, 2 cores", "3 repeats",
         "JAX jit is fastest", "All three are proven", "Throughput", "The same losses", "Host memory", "Cold start",
-        "Every cell", "Cells that are not ok", "Machine and software",
+        "Every cell", "Cells that are not ok", "What was on, in whom",
+        "Machine and software",
         "A measurement is the wall-clock time to dispatch k training steps (forward, backward, optimizer update)",
     ]  # fmt: skip
     places = [text.index(part) for part in order]
@@ -167,3 +169,22 @@ def test_an_older_page_is_replaced_whole(good_run: Path) -> None:
     page.write([good_run], target)
     assert target.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert not list(good_run.glob(".*"))
+
+
+def test_what_was_on_stands_side_by_side(good_run: Path) -> None:
+    """One row for each thing that could be on, one column for each framework and variant."""
+    found = surroundings.fairness(rows(frame([store.load(good_run)])))
+    assert found.head == ["what was on", "JAX jit", "PyTorch eager", "TensorFlow graph"]
+    assert [line.values for line in found.lines] == [["jit", "yes", "no", "yes"], ["optimizer", *["fused"] * 3]]
+
+
+def test_what_differs_within_a_framework_says_where() -> None:
+    kept = {"status": "ok", "impl": "jax", "variant": "jit", "precision": "fp32"}
+    some = [kept | {"workload": name, "optimisations_map": {"layout": layout}} for name, layout in
+            (("gan", "NHWC"), ("autoencoder", "NHWC"), ("lm", "none"))]  # fmt: skip
+    (line,) = surroundings.fairness(some).lines
+    assert line.values == ["layout", "NHWC (autoencoder fp32, gan fp32); none (lm fp32)"]
+
+
+def test_the_price_of_a_precision_stands_in_the_summary(good_run: Path) -> None:
+    assert "in 100 steps" in read(good_run).text
