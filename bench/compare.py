@@ -1,9 +1,9 @@
 """Two cells compared: the ratio of their values, how sure it is, and the smallest difference that would have shown."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from bench.stats import CONFIDENCE, MIN_REPEATS, moments, t_quantile, t_shift, t_two_sided
 
@@ -28,7 +28,7 @@ class Comparison:
     freedom: float | None  # its degrees of freedom
 
 
-def compare(new: Mapping[Hashable, float], base: Mapping[Hashable, float]) -> Comparison:
+def compare(new: Mapping[Any, float], base: Mapping[Any, float]) -> Comparison:
     """Compare values by round: paired over shared rounds if there are `MIN_REPEATS` of them, else by Welch's t.
 
     Rounds are shared where their keys are equal. Round 3 of one run is not round 3 of another: give keys that hold
