@@ -79,13 +79,21 @@ def run(
     cold: Annotated[bool, typer.Option("--cold", help="A fresh interpreter for each cell, none forked.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the records, one line of JSON each.")] = False,
+    a_a: Annotated[
+        bool, typer.Option("--a-a", help="Every cell twice, against itself: what noise alone shows.")
+    ] = False,
+    target_ci: Annotated[
+        str | None,
+        typer.Option(help="Repeat a cell until the interval of its step time is within ± this, such as 2%."),
+    ] = None,
+    max_repeats: Annotated[int, typer.Option(help="Rounds at most, with --target-ci.")] = 20,
 ) -> None:
     """Measure cells: every framework, workload and precision asked for, each proven to train the same way.
 
     Without --variant each framework runs its default on the platform; all runs every one.
     Example: bench run --impl torch,jax --workload lm --repeats 5
     """
-    from bench import manifests
+    from bench import manifests, plan
     from bench import run as runner
 
     choice = chosen(
@@ -93,8 +101,10 @@ def run(
         optimizer=optimizer, kernels=kernels, input=input, platform=platform, seed=seed,
     )  # fmt: skip
     settings = runner.Settings(
-        repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json
-    )
+        repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
+        a_a=a_a, max_repeats=max_repeats,
+        target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
+    )  # fmt: skip
     runner.check_settings(settings)
     if dry_run:
         runner.dry_run(choice, settings, manifests.find())

@@ -1,11 +1,13 @@
 """Derived metrics: one row each. Tables, figures and comparisons iterate over `METRICS`."""
 
+import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.record import Record
+from bench.stats import CONFIDENCE, MIN_REPEATS, moments, t_quantile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +86,69 @@ METRICS = (
     _row("init_s", "Start of the runtime", "s", "lower", _phase("init")),
     _row("compile_s", "Build and first step", "s", "lower", _phase("compile")),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakEven:
+    """After how many steps the cell with the dearer cold start has caught up with the other, or why there is no such.
+
+    The interval needs `MIN_REPEATS` cold starts of each cell, and steps that differ beyond their noise.
+    """
+
+    steps: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None  # where `steps` is None
+
+
+def cold_start_s(record: Record) -> float | None:
+    """Seconds from a fresh interpreter to the end of the first step, where nothing compiled was there to be reused."""
+    parts: list[float | None] = [_part(record, "phases_s", name) for name in ("import", "init", "compile")]
+    known = [part for part in parts if part is not None]
+    return math.fsum(known) if record["compile_cache"] == "cold" and len(known) == len(parts) else None
+
+
+def break_even(one: Sequence[Record], other: Sequence[Record]) -> BreakEven:
+    """Steps after which two cells, each started cold, have taken equally long: (start − start') / (step' − step).
+
+    Start and step are geometric means over repeats. The interval is Fieller's for a ratio of two uncertain numbers,
+    with the degrees of freedom of the smallest sample: E. C. Fieller, J. R. Stat. Soc. B 16 (1954).
+    """
+    starts = [_values(cold_start_s, records) for records in (one, other)]
+    steps = [_values(step_s, records) for records in (one, other)]
+    if not all(starts) or not all(steps):
+        return BreakEven(steps=None, reason=f"no {'step time' if all(starts) else 'cold start'} of one of the two")
+    (dear, dear_step), (cheap, cheap_step) = sorted(
+        zip(starts, steps, strict=True), key=lambda pair: -_mean(pair[0])[0]
+    )
+    (start_dear, of_dear), (start_cheap, of_cheap) = _mean(dear), _mean(cheap)
+    (slow, of_slow), (fast, of_fast) = _mean(cheap_step), _mean(dear_step)
+    if start_dear == start_cheap:
+        return BreakEven(steps=None, reason="from the start: both take equally long to start")
+    if fast >= slow:
+        return BreakEven(steps=None, reason="never: the one with the dearer start has no faster step")
+    extra, gain = start_dear - start_cheap, slow - fast
+    if min(len(values) for values in (dear, cheap, dear_step, cheap_step)) < MIN_REPEATS:
+        return BreakEven(steps=extra / gain)
+    t = t_quantile(0.5 + CONFIDENCE / 2, min(len(dear), len(cheap)) - 1)
+    low, high = _fieller(extra, of_dear + of_cheap, gain, of_slow + of_fast, t)
+    return BreakEven(steps=extra / gain, low=low, high=high)
+
+
+def _values(value: Callable[[Record], float | None], records: Iterable[Record]) -> list[float]:
+    return [found for record in records if record["status"] == "ok" and (found := value(record))]
+
+
+def _mean(values: Sequence[float]) -> tuple[float, float]:
+    """Geometric mean and, to first order, its variance."""
+    count, mean, variance = moments(values)
+    return math.exp(mean), math.exp(mean) ** 2 * variance / count
+
+
+def _fieller(x: float, of_x: float, y: float, of_y: float, t: float) -> tuple[float | None, float | None]:
+    """The interval of x / y from their variances; none where y itself may be 0, as every ratio is possible then."""
+    ratio, g = x / y, t * t * of_y / (y * y)
+    if g >= 1:
+        return None, None
+    half = t / y * math.sqrt((1 - g) * of_x + ratio * ratio * of_y)
+    return max((ratio - half) / (1 - g), 0.0), (ratio + half) / (1 - g)

@@ -108,12 +108,11 @@ def make_cell(
     )
 
 
-def rounds(cells: Sequence[Cell], repeats: int, seed: int) -> Iterator[Job]:
-    """Every cell once a round, in an order drawn anew for each round from the seed."""
-    order = random.Random(seed)
-    for repeat in range(repeats):
+def rounds(cells: Sequence[Cell], repeats: Iterable[int], seed: int) -> Iterator[Job]:
+    """Every cell once a round, in an order drawn from the seed and the round's number."""
+    for repeat in repeats:
         shuffled = list(cells)
-        order.shuffle(shuffled)
+        random.Random(f"{seed} {repeat}").shuffle(shuffled)
         yield from (Job(cell=cell, repeat=repeat) for cell in shuffled)
 
 
@@ -142,6 +141,18 @@ def names(asked: Sequence[str], known: Iterable[str], what: str) -> list[str]:
     if "all" in asked:
         return known
     return list(dict.fromkeys(one(name, known, what) for name in asked))
+
+
+def percentage(flag: str, text: str) -> float:
+    """The share that a flag gives as `2%` or `0.02`; raises WrongInput unless it lies between 0 and 1."""
+    number, percent, rest = text.strip().partition("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = float("nan")
+    if rest or not 0 < share < 1:
+        raise WrongInput(f"--{flag} {text}: give a share such as 2% or 0.02")
+    return share
 
 
 def positive(flag: str, value: float) -> None:

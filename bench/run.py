@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, data, machine, plan, proofs, record, show, store, verdict, workloads
+from bench import __version__, data, machine, plan, proofs, record, rounds, show, stats, store, verdict, workloads
 from bench.launch import Launcher, Outcome
 from bench.manifests import Manifest
 from bench.parity import Trace
 from bench.plan import Choice, Job
 from bench.record import LATER, Record
-from bench.spec import Cell, Request, spec_hash
+from bench.spec import Cell, Request, WrongInput, spec_hash
 from bench.verdict import Evidence
 
 
@@ -30,24 +30,26 @@ class Settings:
     cold: bool = False
     report: bool = True
     json: bool = False
+    a_a: bool = False  # every cell as two arms
+    target_ci: float | None = None  # half width of the interval of the step time; more rounds until it is reached
+    max_repeats: int = 20  # rounds, where there is a target
 
 
 def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> int:
     """Measure every cell chosen, in rounds; returns the exit code."""
-    cells = plan.plan_cells(choice, manifests)
+    cells = planned(choice, settings, manifests)
     folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells))
     records: list[Record] = []
     with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
         runner = Runner(launcher=launcher, folder=folder, settings=settings, manifests=manifests)
         able = [cell for cell in cells if absence(cell, manifests) is None]
         evidence = verdict.gather(able, manifests, runner, progress.note)
-        jobs = list(plan_jobs(cells, settings, choice.seed, manifests))
-        for job in progress.each(jobs):
+        for job in progress.each(plan_jobs(cells, able, settings, choice.seed, records)):
             outcome = runner.measure(job)
             records.append(runner.record(job, outcome, evidence))
             store.append(folder, records[-1])
             progress.done(records[-1])
-    show.results(records, as_json=settings.json)
+    show.results(records, as_json=settings.json, target=settings.target_ci)
     if settings.report:
         write_report(folder)
     return 0 if all(passed(found) for found in records) else 1
@@ -57,11 +59,21 @@ def passed(found: Record) -> bool:
     return found["status"] in record.HARMLESS and found["parity"]["verdict"] != "diverged"
 
 
-def plan_jobs(cells: Sequence[Cell], settings: Settings, seed: int, manifests: Mapping[str, Manifest]) -> Iterator[Job]:
-    """Rounds over the cells that can run here, after one job for each that cannot."""
-    able = [cell for cell in cells if absence(cell, manifests) is None]
-    yield from (Job(cell=cell, repeat=0) for cell in cells if cell not in able)
-    yield from plan.rounds(able, settings.repeats, seed)
+def planned(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> list[Cell]:
+    """Every cell of the run; both arms of each in an A/A run."""
+    cells = plan.plan_cells(choice, manifests)
+    return rounds.arms(cells) if settings.a_a else cells
+
+
+def plan_jobs(
+    cells: Sequence[Cell], able: Sequence[Cell], settings: Settings, seed: int, records: Sequence[Record]
+) -> Iterator[list[Job]]:
+    """One job for each cell that cannot run here and the rounds of the others; then what a target asks for."""
+    first = plan.rounds(able, range(settings.repeats), seed)
+    yield [*(Job(cell=cell, repeat=0) for cell in cells if cell not in able), *first]
+    if settings.target_ci:
+        later = range(settings.repeats, settings.max_repeats)
+        yield from rounds.further(able, later, seed, settings.target_ci, records)
 
 
 def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
@@ -179,6 +191,9 @@ def describe_run(choice: Choice, settings: Settings, cells: Sequence[Cell]) -> d
         "started_at": now(),
         "seed": choice.seed,
         "repeats": settings.repeats,
+        "a_a": settings.a_a,
+        "target_ci": settings.target_ci,
+        "max_repeats": settings.max_repeats if settings.target_ci else None,
         "min_time_s": settings.min_time_s,
         "timeout_s": settings.timeout_s,
         "plan": [cell.id for cell in cells],
@@ -211,18 +226,26 @@ def check_settings(settings: Settings) -> None:
     plan.positive("repeats", settings.repeats)
     plan.positive("min-time", settings.min_time_s)
     plan.positive("timeout", settings.timeout_s)
+    least = max(settings.repeats, stats.TARGET_REPEATS)
+    if settings.target_ci and settings.max_repeats < least:
+        raise WrongInput(f"--max-repeats {settings.max_repeats}: with --target-ci give at least {least} here")
     if settings.out:
         store.check_new(settings.out)
 
 
 def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> None:
     """Show the cells, what cannot run, and about how long it will take; start and write nothing."""
-    cells = plan.plan_cells(choice, manifests)
+    cells = planned(choice, settings, manifests)
     able = [cell for cell in cells if absence(cell, manifests) is None]
-    seconds = plan.estimate_s(able, settings.repeats, settings.min_time_s, len(machine.physical_cores()))
+    least = max(settings.repeats, stats.TARGET_REPEATS) if settings.target_ci else settings.repeats
+    repeats = f"{least} to {settings.max_repeats}" if settings.target_ci else least
+    seconds = plan.estimate_s(able, least, settings.min_time_s, len(machine.physical_cores()))
     show.rows(
         ("cell", "batch", "optimizer", "repeats", "here"),
-        [(c.label, c.global_batch, c.optimizer, settings.repeats, absence(c, manifests) or "ready") for c in cells],
+        [(show.label(c), c.global_batch, c.optimizer, repeats, absence(c, manifests) or "ready") for c in cells],
     )
     rate = show.scaled(plan.RATE_FLOPS, "FLOP/s")
-    show.note(f"about {show.clock(seconds)} for {len(able)} cells, if a core does {rate}; missing proofs come on top")
+    more = " or more" if settings.target_ci else ""
+    show.note(
+        f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}; missing proofs come on top"
+    )

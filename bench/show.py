@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -10,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import metrics, record, stats
+from bench import anomalies, arms, metrics, record, rounds, stats
 from bench.plan import Job
 from bench.record import Record
+from bench.spec import Cell
 from bench.units import scaled
 
 # Markup is off: what is shown comes from logs and package names, and [torch] is no colour.
@@ -58,14 +60,16 @@ class Progress:
         else:
             note(text)
 
-    def each(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        """The jobs, each announced before it runs."""
-        self.total, self.begin = len(jobs), time.monotonic()
-        for job in jobs:
-            if self.status:
-                text = f"[{self.finished + 1}/{self.total}] {job.cell.label} · {self._left()}"
-                self.status.update(Text(text))
-            yield job
+    def each(self, batches: Iterable[Sequence[Job]]) -> Iterator[Job]:
+        """The jobs of one batch after another, each announced before it runs."""
+        self.begin = time.monotonic()
+        for jobs in batches:
+            self.total += len(jobs)
+            for job in jobs:
+                if self.status:
+                    text = f"[{self.finished + 1}/{self.total}] {label(job.cell)} · {self._left()}"
+                    self.status.update(Text(text))
+                yield job
 
     def done(self, found: Record) -> None:
         self.finished += 1
@@ -74,7 +78,7 @@ class Progress:
         if found["reason"]:
             said += f": {found['reason']}"
         left = "" if self.status else f" · {self._left()}"
-        name = f"{cell['workload']}/{cell['size']} {cell['impl']} {cell['variant']} {cell['precision']}"
+        name = f"{cell['workload']}/{cell['size']} {cell['impl']} {cell['variant']} {cell['precision']}{arm(cell)}"
         note(f"[{self.finished}/{self.total}] {name} round {found['repeat'] + 1}: {said}{left}")
 
     def _left(self) -> str:
@@ -84,42 +88,82 @@ class Progress:
         return f"{clock(spent / self.finished * (self.total - self.finished))} left"
 
 
-def results(records: Sequence[Record], *, as_json: bool) -> None:
-    """The records as lines of JSON on standard output, or a summary table."""
+def label(cell: Cell) -> str:
+    """A cell's short name, with its arm."""
+    return f"{cell.label}{arm({'arm': cell.arm})}"
+
+
+def arm(cell: Mapping[str, Any]) -> str:
+    return f" {cell['arm']}" if cell.get("arm") else ""
+
+
+def results(records: Sequence[Record], *, as_json: bool, target: float | None = None) -> None:
+    """The records as lines of JSON on standard output, or a summary table; what there is to say below it."""
+    pairs = arms.compare_arms(records)
     if as_json:
         for found in records:
             sys.stdout.write(record.encode(found) + "\n")
     else:
-        output.print(summary(records))
+        output.print(summary(records, target))
+        for line in explanations(records):
+            output.print(line)
+        if pairs:
+            rows(("cell", "b / a", "95 % interval", "p, adjusted", ""), [arms_row(pair) for pair in pairs])
+    if pairs:
+        (note if as_json else output.print)(arms.conclusion(pairs))
 
 
-def summary(records: Sequence[Record]) -> Table:
-    """One row a cell: throughput and step time with their intervals, memory, verdict or status."""
-    table = Table(
-        "workload", "impl", "variant", "precision", "throughput", "±", "step", "memory", "parity", box=box.SIMPLE
-    )
+def summary(records: Sequence[Record], target: float | None = None) -> Table:
+    """One row a cell: throughput and step time with their intervals, memory, verdict or status, marks of oddities."""
+    columns = ("workload", "impl", "variant", "precision", "throughput", "±", "step", "memory", "parity", "odd")
+    table = Table(*columns, box=box.SIMPLE)
     for group in by_cell(records):
         cell, ok = group[0]["cell"], [found for found in group if found["status"] == "ok"]
-        name = [f"{cell['workload']}/{cell['size']}", cell["impl"], cell["variant"], cell["precision"]]
-        if not ok:
-            table.add_row(*name, group[0]["status"], "", "", "", group[0]["reason"] or "")
-            continue
-        rate, step, memory = (
-            stats.geometric_mean(values) if (values := values_of(name, ok)) else None
-            for name in ("throughput_per_s", "step_s", "host_memory_bytes")
-        )
-        assert rate and step
-        width = "" if rate.half_width is None else f"{100 * rate.half_width:.1f} %"
-        verdict = worst_verdict(ok)
-        failed = f", {len(group) - len(ok)} of {len(group)} failed" if len(ok) < len(group) else ""
-        shown = [
-            scaled(rate.mean, f"{ok[0]['item']}/s"),
-            width,
-            scaled(step.mean, "s"),
-            scaled(memory.mean, "B") if memory else "",
-        ]
-        table.add_row(*name, *shown, verdict + failed)
+        name = [f"{cell['workload']}/{cell['size']}", cell["impl"], cell["variant"] + arm(cell), cell["precision"]]
+        if ok:
+            table.add_row(*name, *_figures(ok, target), _verdict(group, ok), marks(group))
+        else:
+            table.add_row(*name, group[0]["status"], "", "", "", group[0]["reason"] or "", "")
     return table
+
+
+def _figures(ok: Sequence[Record], target: float | None) -> list[str]:
+    """Throughput with its interval, step time, memory: of the repeats of a cell that are ok."""
+    rate, step, memory = (
+        stats.geometric_mean(values) if (values := values_of(name, ok)) else None
+        for name in ("throughput_per_s", "step_s", "host_memory_bytes")
+    )
+    assert rate and step
+    width = "" if rate.half_width is None else f"{100 * rate.half_width:.1f} %"
+    missed = " (not reached)" if target and not rounds.reached(target, ok) else ""
+    throughput, memory = scaled(rate.mean, f"{ok[0]['item']}/s"), scaled(memory.mean, "B") if memory else ""
+    return [throughput, width + missed, scaled(step.mean, "s"), memory]
+
+
+def _verdict(group: Sequence[Record], ok: Sequence[Record]) -> str:
+    failed = f", {len(group) - len(ok)} of {len(group)} failed" if len(ok) < len(group) else ""
+    return worst_verdict(ok) + failed
+
+
+def marks(repeats: Sequence[Record]) -> str:
+    """Such as `d2 o`: drift in two processes, an outlier in one."""
+    kinds: Counter[anomalies.Kind] = Counter(odd.kind for odd in anomalies.find_anomalies(repeats))
+    return " ".join(f"{anomalies.MARKS[kind][0]}{count if count > 1 else ''}" for kind, count in kinds.items())
+
+
+def explanations(records: Sequence[Record]) -> list[str]:
+    """One line that says what the marks of the summary stand for; none if there are none."""
+    found = {odd.kind for group in by_cell(records) for odd in anomalies.find_anomalies(group)}
+    meanings = [f"{mark} {text}" for kind, (mark, text) in anomalies.MARKS.items() if kind in found]
+    return [f"odd: {'; '.join(meanings)}"] if meanings else []
+
+
+def arms_row(pair: arms.Pair) -> tuple[str, ...]:
+    cell, found = pair.cell, pair.found
+    name = f"{cell['workload']}/{cell['size']} {cell['impl']} {cell['variant']} {cell['precision']}"
+    between = "" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
+    p = "" if pair.p is None else f"{pair.p:.2g}"
+    return name, f"{found.ratio:.3f}", between, p, "named" if pair.named else ""
 
 
 def by_cell(records: Iterable[Record]) -> list[list[Record]]:
@@ -127,8 +171,8 @@ def by_cell(records: Iterable[Record]) -> list[list[Record]]:
     groups: dict[str, list[Record]] = {}
     for found in records:
         groups.setdefault(found["cell_id"], []).append(found)
-    keys = ("workload", "size", "precision", "impl", "variant")
-    return sorted(groups.values(), key=lambda group: [group[0]["cell"][key] for key in keys])
+    keys = ("workload", "size", "precision", "impl", "variant", "arm")
+    return sorted(groups.values(), key=lambda group: [group[0]["cell"].get(key) or "" for key in keys])
 
 
 def values_of(metric: str, records: Iterable[Record]) -> list[float]:

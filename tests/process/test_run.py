@@ -182,6 +182,42 @@ def test_a_shipped_proof_counts_where_there_is_one_framework(
     assert records[0]["parity"]["reference"].startswith("a ")
 
 
+def test_both_arms_of_a_cell_run_in_every_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(repeats=3, min_time_s=0.01, out=tmp_path / "run", report=False, a_a=True)
+    assert run.run(AUTOENCODER, settings, FAKES) == 0
+    told, found = capsys.readouterr(), store.load(tmp_path / "run")
+    assert sorted((one["cell"]["impl"], one["cell"]["arm"], one["repeat"]) for one in found.records) == [
+        (impl, arm, repeat) for impl in "ab" for arm in "ab" for repeat in range(3)
+    ]
+    assert [one["repeat"] for one in found.records] == 4 * [0] + 4 * [1] + 4 * [2]
+    assert {one["parity"]["verdict"] for one in found.records} == {"proven"}
+    assert len({one["parity"]["proof"] for one in found.records}) == 2, "the arms share a proof"
+    assert found.meta["a_a"] is True and len(found.meta["plan"]) == 4
+    traced = [line for line in told.err.splitlines() if line.startswith("tracing")]
+    assert len(traced) == len(set(traced)), "the arms share their traces"
+    assert "of 2 cells named (none expected in 19 of 20 runs); differences of" in told.out
+    assert "b / a" in told.out
+
+
+def test_rounds_go_on_until_the_target_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.stats.enough", lambda values, target: target == 0.02 and len(values) >= 3)
+    settings = Settings(repeats=2, min_time_s=0.01, out=tmp_path / "run", report=False, target_ci=0.02, max_repeats=9)
+    run.run(AUTOENCODER, settings, FAKES)
+    found = store.load(tmp_path / "run")
+    assert [one["repeat"] for one in found.records] == [0, 0, 1, 1, 2, 2]
+    assert found.meta["target_ci"] == 0.02 and found.meta["max_repeats"] == 9
+    assert "not reached" not in capsys.readouterr().out
+
+
+def test_the_cap_ends_what_does_not_reach_the_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, target_ci=0.5, max_repeats=3)
+    run.run(Choice(impl=("a",), workload=("autoencoder",)), settings, FAKES)
+    assert [one["repeat"] for one in store.load(tmp_path / "run").records] == [0, 1, 2]
+    assert "not reached" in capsys.readouterr().out
+
+
 def rows(choice: Choice) -> list[tuple[str, str, str, bool]]:
     found = verify.verify(choice, 3, 30.0, FAKES)
     return [(row.cell.impl, row.cell.size, row.cell.precision, row.equal) for row in found]

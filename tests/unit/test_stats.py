@@ -37,3 +37,32 @@ def test_interval_covers_as_often_as_it_says(repeats: int) -> None:
     estimates = [stats.geometric_mean(row.tolist()) for row in draws]
     covered = sum(found.low <= 1.0 <= found.high for found in estimates)  # type: ignore[operator]
     assert 0.93 < covered / len(estimates) < 0.97
+
+
+def test_holm_by_hand() -> None:
+    """Rising 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1; 0.04 is lifted to its forerunner's 0.06."""
+    assert stats.holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
+    assert stats.holm([0.7, 0.6]) == [1.0, 1.0]
+    assert stats.holm([None]) == [None] and stats.holm([]) == []
+
+
+def test_enough_repeats() -> None:
+    """Logs ± 0.01 in turn: eight of them have s = 0.01·√(8/7) and a half width of t(0.975; 7)·s/√8 = 0.89 %."""
+    values = [math.exp(0.01 * (-1) ** n) for n in range(20)]
+    assert stats.enough(values[:8], 0.009)
+    assert not stats.enough(values[:8], 0.0089)
+    assert not stats.enough(values[:7], 0.5), "never before eight"
+    assert stats.enough(values[:20], 0.0049)
+    assert not stats.enough([], 0.5)
+
+
+def test_shift_of_the_noncentral_t_by_quadrature() -> None:
+    """P(Z + δ > q·√(χ²/ν)) by summing over the χ² distribution is the power asked for."""
+    from scipy.stats import chi2, norm
+
+    for freedom, level in ((2, 0.05), (2, 0.0005), (4, 0.05), (9, 0.05 / 18), (29, 0.05)):
+        quantile = stats.t_quantile(1 - level / 2, freedom)
+        shift = stats.t_shift(quantile, freedom, 0.8)
+        middles = chi2.ppf((np.arange(20_000) + 0.5) / 20_000, freedom)
+        power = norm.sf(quantile * np.sqrt(middles / freedom) - shift).mean()
+        assert power == pytest.approx(0.8, abs=2e-4)

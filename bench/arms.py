@@ -1,0 +1,51 @@
+"""An A/A run: the same cells against themselves. Whatever it names is noise that was taken for a difference."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench import metrics
+from bench.compare import LEVEL, Comparison, compare, smallest_visible
+from bench.record import Record
+from bench.stats import holm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """One cell's arms compared: b over a in seconds a step."""
+
+    cell: dict[str, object]  # as in the record, of arm a
+    found: Comparison
+    p: float | None  # adjusted for all cells of the run
+
+    @property
+    def named(self) -> bool:
+        """Whether the table says that the arms differ."""
+        return self.p is not None and self.p < LEVEL
+
+
+def compare_arms(records: Iterable[Record]) -> list[Pair]:
+    """For each cell that has both arms their step times compared by round, in the order of the records."""
+    cells: dict[str, dict[str, object]] = {}
+    steps: dict[str, dict[str, dict[int, float]]] = {}
+    for record in records:
+        cell, arm = record["cell"], record["cell"].get("arm")
+        if arm and record["status"] == "ok" and (step := metrics.step_s(record)):
+            name = repr(sorted((cell | {"arm": None}).items()))
+            cells.setdefault(name, cell)
+            steps.setdefault(name, {}).setdefault(arm, {})[record["repeat"]] = step
+    both = {name: compare(of["b"], of["a"]) for name, of in steps.items() if {"a", "b"} <= set(of)}
+    adjusted = holm([found.p for found in both.values()])
+    return [Pair(cell=cells[name], found=both[name], p=p) for name, p in zip(both, adjusted, strict=True)]
+
+
+def conclusion(pairs: Sequence[Pair]) -> str:
+    """How many cells the run names, and which difference it would have seen in every one of them."""
+    tested = [pair for pair in pairs if pair.p is not None]
+    if not tested:
+        return "A/A: no cell has enough repeats to be named; give --repeats 3 or more"
+    visible = [smallest_visible(pair.found, len(tested)) or 0.0 for pair in tested]
+    named = sum(pair.named for pair in tested)
+    return (
+        f"A/A: {named} of {len(tested)} cells named (none expected in 19 of 20 runs); "
+        f"differences of {100 * max(visible):.1f} % and more would have been seen"
+    )

@@ -1,0 +1,46 @@
+"""Which cells run again once the first rounds are over, and the arms of an A/A run."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from bench import metrics, plan, stats
+from bench.plan import Job
+from bench.record import Record
+from bench.spec import Cell
+
+ARMS = ("a", "b")
+
+
+def arms(cells: Iterable[Cell]) -> list[Cell]:
+    """Each cell twice, as two arms that differ in nothing but their name."""
+    return [replace(cell, arm=arm) for cell in cells for arm in ARMS]
+
+
+def further(
+    cells: Sequence[Cell], repeats: range, seed: int, target: float, records: Sequence[Record]
+) -> Iterator[list[Job]]:
+    """One more round after another, of the cells whose interval has not reached the target by then.
+
+    Args:
+        cells: those of the first rounds.
+        repeats: numbers of the rounds that may follow.
+        seed: of the order within a round.
+        target: half width of the interval of the step time, as a share.
+        records: of the run so far; looked at anew before each round.
+    """
+    for repeat in repeats:
+        jobs = list(plan.rounds([cell for cell in cells if unfinished(cell, target, records)], [repeat], seed))
+        if not jobs:
+            return
+        yield jobs
+
+
+def unfinished(cell: Cell, target: float, records: Iterable[Record]) -> bool:
+    """Whether a cell ran and its interval is wider than the target; one that never ran will not do so later."""
+    ok = [found for found in records if found["cell_id"] == cell.id and found["status"] == "ok"]
+    return bool(ok) and not reached(target, ok)
+
+
+def reached(target: float, repeats: Iterable[Record]) -> bool:
+    """Whether the interval of one cell's step time is as narrow as the target."""
+    return stats.enough([step for found in repeats if (step := metrics.step_s(found))], target)
