@@ -65,6 +65,18 @@ def _device_memory(record: Record) -> float | None:
     return max(peaks) if peaks else None
 
 
+def _share(name: str) -> Callable[[Record], float | None]:
+    """Share of the cores' time, over all windows, that was not the cell's."""
+
+    def of_windows(record: Record) -> float | None:
+        cores, windows = _part(record, "threads", "affinity"), record["windows"]
+        if not cores or not windows or any(window.get(name) is None for window in windows):
+            return None
+        return sum(window[name] for window in windows) / (len(cores) * sum(window["seconds"] for window in windows))
+
+    return of_windows
+
+
 def _row(
     name: str, label: str, unit: str, better: Literal["higher", "lower"], value: Callable[[Record], float | None]
 ) -> Metric:
@@ -84,3 +96,16 @@ METRICS = (
     _row("init_s", "Start of the runtime", "s", "lower", _phase("init")),
     _row("compile_s", "Build and first step", "s", "lower", _phase("compile")),
 )
+
+# How far a record was disturbed. Often 0, so that a geometric mean would mislead: these stand apart.
+NOISE = (
+    _row("foreign_cpu_share", "Cores used by other processes", "", "lower", _share("foreign_cpu_s")),
+    _row("steal_share", "Cores taken by the hypervisor", "", "lower", _share("steal_s")),
+)
+DISTURBED = 0.05  # of the cores' time, from which on a reader should know
+
+
+def disturbances(record: Record) -> list[str]:
+    """What took more of the cell's cores than a reader should not know of, in words; often nothing."""
+    shares = [(metric.label, metric.value(record)) for metric in NOISE]
+    return [f"{label}: {100 * share:.0f} %" for label, share in shares if share is not None and share > DISTURBED]

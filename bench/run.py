@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, data, machine, plan, proofs, record, show, store, verdict, workloads
+from bench import __version__, data, idle, machine, plan, proofs, record, show, store, verdict, workloads
 from bench.launch import Launcher, Outcome
 from bench.manifests import Manifest
+from bench.noise import NO_COUNT
 from bench.parity import Trace
 from bench.plan import Choice, Job
 from bench.record import LATER, Record
@@ -29,12 +30,14 @@ class Settings:
     cold: bool = False
     report: bool = True
     json: bool = False
+    wait_for_idle_s: float | None = None  # until others leave the cores free, at most
 
 
 def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> int:
     """Measure every cell chosen, in rounds; returns the exit code."""
     cells = plan.plan_cells(choice, manifests)
-    folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells))
+    load = idle.settle(machine.physical_cores(), settings.wait_for_idle_s, show.note)
+    folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells) | {"load": load})
     records: list[Record] = []
     with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
         runner = Runner(launcher=launcher, folder=folder, settings=settings, manifests=manifests)
@@ -156,8 +159,9 @@ class Runner:
 NOT_MEASURED = {
     "energy_j": LATER,
     "effective_precision": LATER,
-    "windows.foreign_cpu_s": LATER,
-    "windows.steal_s": LATER,
+    "windows.foreign_cpu_s": NO_COUNT,
+    "windows.steal_s": NO_COUNT,
+    "windows.cpu_s": NO_COUNT,
     "parity.reference": "no float64 reference for this cell",
     "parity.max_rel_loss_diff": "no float64 reference for this cell",
     "parity.proof": "no proof for this cell",
@@ -205,6 +209,8 @@ def check_settings(settings: Settings) -> None:
     plan.positive("repeats", settings.repeats)
     plan.positive("min-time", settings.min_time_s)
     plan.positive("timeout", settings.timeout_s)
+    if settings.wait_for_idle_s is not None:
+        plan.positive("wait-for-idle", settings.wait_for_idle_s)
     if settings.out:
         store.check_new(settings.out)
 

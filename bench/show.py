@@ -91,6 +91,11 @@ def results(records: Sequence[Record], *, as_json: bool) -> None:
             sys.stdout.write(record.encode(found) + "\n")
     else:
         output.print(summary(records))
+        for found in records:
+            for disturbance in metrics.disturbances(found):
+                cell = found["cell"]
+                name = f"{cell['workload']}/{cell['size']} {cell['impl']} {cell['variant']} {cell['precision']}"
+                note(f"disturbed: {name} round {found['repeat'] + 1}: {disturbance}")
 
 
 def summary(records: Sequence[Record]) -> Table:
