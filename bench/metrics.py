@@ -55,9 +55,12 @@ def _phase(name: str) -> Callable[[Record], float | None]:
     return lambda record: _part(record, "phases_s", name)
 
 
-def _host_memory(record: Record) -> float | None:
-    peak, baseline = (_part(record, "memory_bytes", part) for part in ("host_peak", "host_baseline"))
-    return None if peak is None or baseline is None else peak - baseline
+def _host_memory(part: str) -> Callable[[Record], float | None]:
+    def over_baseline(record: Record) -> float | None:
+        peak, baseline = (_part(record, "memory_bytes", name) for name in (part, "host_baseline"))
+        return None if peak is None or baseline is None else peak - baseline
+
+    return over_baseline
 
 
 def _device_memory(record: Record) -> float | None:
@@ -90,7 +93,8 @@ METRICS = (
     _row("latency_p50_s", "Latency, median", "s", "lower", _latency(0.5)),
     _row("latency_p95_s", "Latency, 95th percentile", "s", "lower", _latency(0.95)),
     _row("flops_per_s", "Arithmetic rate", "FLOP/s", "higher", _flops_per_s),
-    _row("host_memory_bytes", "Host memory over baseline, peak", "B", "lower", _host_memory),
+    _row("host_memory_bytes", "Host memory over baseline, peak", "B", "lower", _host_memory("host_peak")),
+    _row("host_steady_bytes", "Host memory over baseline, steady state", "B", "lower", _host_memory("host_steady")),
     _row("device_memory_bytes", "Device memory, peak", "B", "lower", _device_memory),
     _row("import_s", "Import", "s", "lower", _phase("import")),
     _row("init_s", "Start of the runtime", "s", "lower", _phase("init")),

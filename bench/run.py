@@ -159,6 +159,7 @@ class Runner:
 NOT_MEASURED = {
     "energy_j": LATER,
     "effective_precision": LATER,
+    "memory_bytes.driver_peak": LATER,
     "windows.foreign_cpu_s": NO_COUNT,
     "windows.steal_s": NO_COUNT,
     "windows.cpu_s": NO_COUNT,
