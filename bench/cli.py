@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from bench.spec import WrongInput
 
@@ -40,6 +41,7 @@ OptimizerName = Annotated[
     ),
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds that one cell may take.")]
+IDLE_FLAG, IDLE_CAP_S = "--wait-for-idle", 600.0
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write.")]
 
 
@@ -55,7 +57,26 @@ def list_(
         catalogue.show_probes()
 
 
-@app.command()
+class WaitsForIdle(TyperCommand):
+    """A command whose --wait-for-idle may stand without its number."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Write the default behind a flag that has no number."""
+        filled: list[str] = []
+        for word, following in zip(args, [*args[1:], ""], strict=True):
+            filled += [word, str(IDLE_CAP_S)] if word == IDLE_FLAG and not is_number(following) else [word]
+        return super().parse_args(ctx, filled)
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@app.command(cls=WaitsForIdle)
 def run(
     impl: Impl = "all",
     workload: WorkloadName = "all",
@@ -77,6 +98,12 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The run's folder.  [default: results/<time>]")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and an estimate of its time.")] = False,
     cold: Annotated[bool, typer.Option("--cold", help="A fresh interpreter for each cell, none forked.")] = False,
+    wait_for_idle: Annotated[
+        float | None,
+        typer.Option(
+            IDLE_FLAG, help=f"Wait until the cores are free, or so many seconds ({IDLE_CAP_S:g} if not said)."
+        ),
+    ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the records, one line of JSON each.")] = False,
     a_a: Annotated[
@@ -104,6 +131,7 @@ def run(
         repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
         a_a=a_a, max_repeats=max_repeats,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
+        wait_for_idle_s=wait_for_idle,
     )  # fmt: skip
     runner.check_settings(settings)
     if dry_run:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from bench import noise
+from bench.noise import Meter
 from bench.spec import Request
 
 Clock = Callable[[], float]
@@ -44,50 +46,67 @@ class Training:
         self.sync((self.state, self.losses))
 
 
-def steady_state(training: Training, request: Request, clock: Clock = time.perf_counter) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Steps that were timed together."""
+
+    steps: int
+    seconds: float
+    rewait_s: float  # that waiting again took
+    cpu: dict[str, float | None]  # seconds of the cores in the meantime, as `bench.noise` splits them
+
+
+def steady_state(
+    training: Training, request: Request, clock: Clock = time.perf_counter, meter: Meter | None = None
+) -> dict[str, Any]:
     """Windows and latency of a warmed-up training, with the sync check: those fields of its record.
 
     The status is `invalid`, with a reason, where the check failed.
     """
+    cores = noise.cores_of_process()
+    meter = meter or Meter(read=lambda: noise.usage(cores))
     with no_collection():
-        windows, rewaits = measure_windows(training, request, clock)
+        windows = measure_windows(training, request, clock, meter)
         latency_s = measure_latency(training, request, clock)
-    shares = [rewait_s / seconds for (_, seconds), rewait_s in zip(windows, rewaits, strict=True)]
-    fault = sync_fault([seconds for _, seconds in windows], rewaits)
+    shares = [window.rewait_s / window.seconds for window in windows]
+    fault = sync_fault([window.seconds for window in windows], [window.rewait_s for window in windows])
     return {
         "status": "invalid" if fault else "ok",
         "reason": fault,
-        "windows": [{"steps": k, "seconds": seconds, "foreign_cpu_s": None, "steal_s": None} for k, seconds in windows],
+        "windows": [{"steps": window.steps, "seconds": window.seconds, **window.cpu} for window in windows],
         "latency_s": latency_s,
         "sync_check": {"median_share": statistics.median(shares), "max_share": max(shares)},
     }
 
 
-def measure_windows(training: Training, request: Request, clock: Clock) -> tuple[list[tuple[int, float]], list[float]]:
+def measure_windows(training: Training, request: Request, clock: Clock, meter: Meter) -> list[Window]:
     """Time windows until there are enough of them, and enough seconds in all.
 
     A window that comes out too short for its own clock and sync starts the list anew with longer ones, so that
     no window is left out for being fast.
-
-    Returns:
-        (steps, seconds) of each window, and for each the seconds that waiting again took.
     """
     least_s = max(request.window_s, _idle_sync_s(training, clock) / SYNC_SHARE)
-    steps, windows, rewaits = 1, list[tuple[int, float]](), list[float]()
-    while len(windows) < request.min_windows or sum(seconds for _, seconds in windows) < request.min_time_s:
-        start = clock()
-        training.advance(steps)
-        training.wait()
-        end = clock()
-        training.peek(training.state, training.losses)
-        rewait_s, seconds = clock() - end, end - start
-        if seconds < least_s:
-            windows, rewaits = [], []
-            steps = max(steps + 1, min(10 * steps, math.ceil(1.2 * steps * least_s / max(seconds, 1e-9))))
+    steps, windows = 1, list[Window]()
+    while len(windows) < request.min_windows or sum(window.seconds for window in windows) < request.min_time_s:
+        window = measure_window(training, steps, clock, meter)
+        if window.seconds < least_s:
+            windows = []
+            steps = max(steps + 1, min(10 * steps, math.ceil(1.2 * steps * least_s / max(window.seconds, 1e-9))))
         else:
-            windows.append((steps, seconds))
-            rewaits.append(rewait_s)
-    return windows, rewaits
+            windows.append(window)
+    return windows
+
+
+def measure_window(training: Training, steps: int, clock: Clock, meter: Meter) -> Window:
+    """Time some steps. What takes time and is none of theirs, such as reading the meter, comes before and after."""
+    meter.start()
+    start = clock()
+    training.advance(steps)
+    training.wait()
+    end = clock()
+    training.peek(training.state, training.losses)
+    rewait_s = clock() - end  # nothing may come between: work that was not waited for would go on meanwhile
+    return Window(steps=steps, seconds=end - start, rewait_s=rewait_s, cpu=meter.stop())
 
 
 def _idle_sync_s(training: Training, clock: Clock) -> float:

@@ -29,7 +29,15 @@ FIELDS = (
 )  # fmt: skip
 PARTS: Mapping[str, tuple[str, ...]] = {
     "phases_s": ("import", "init", "compile"),
-    "memory_bytes": ("device_peak", "device_steady", "device_source", "driver_peak", "host_peak", "host_baseline"),
+    "memory_bytes": (
+        "device_peak",
+        "device_steady",
+        "device_source",
+        "driver_peak",
+        "host_peak",
+        "host_steady",
+        "host_baseline",
+    ),
     "parity": ("verdict", "reason", "max_rel_loss_diff", "reference", "proof"),
     "drift": ("steps", "rel_loss_diff", "max_rel_loss_diff", "last_rel_loss_diff", "reference"),
     "effective_precision": ("matmul", "conv"),

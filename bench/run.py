@@ -9,9 +9,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, data, machine, plan, proofs, record, rounds, show, stats, store, verdict, workloads
+from bench import (
+    __version__,
+    data,
+    idle,
+    machine,
+    plan,
+    proofs,
+    record,
+    rounds,
+    show,
+    stats,
+    store,
+    verdict,
+    workloads,
+)  # fmt: skip
 from bench.launch import Launcher, Outcome
 from bench.manifests import Manifest
+from bench.noise import NO_COUNT
 from bench.parity import Trace
 from bench.plan import Choice, Job
 from bench.record import LATER, Record
@@ -33,12 +48,14 @@ class Settings:
     a_a: bool = False  # every cell as two arms
     target_ci: float | None = None  # half width of the interval of the step time; more rounds until it is reached
     max_repeats: int = 20  # rounds, where there is a target
+    wait_for_idle_s: float | None = None  # until others leave the cores free, at most
 
 
 def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> int:
     """Measure every cell chosen, in rounds; returns the exit code."""
     cells = planned(choice, settings, manifests)
-    folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells))
+    load = idle.settle(machine.physical_cores(), settings.wait_for_idle_s, show.note)
+    folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells) | {"load": load})
     records: list[Record] = []
     with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
         runner = Runner(launcher=launcher, folder=folder, settings=settings, manifests=manifests)
@@ -174,8 +191,10 @@ NOT_MEASURED = {
     "energy_j": LATER,
     "effective_precision": "the cell ended before its precision was probed",
     "steps_skipped": "the cell ended before its first step",
-    "windows.foreign_cpu_s": LATER,
-    "windows.steal_s": LATER,
+    "memory_bytes.driver_peak": LATER,
+    "windows.foreign_cpu_s": NO_COUNT,
+    "windows.steal_s": NO_COUNT,
+    "windows.cpu_s": NO_COUNT,
     "parity.reference": "no float64 reference for this cell",
     "parity.max_rel_loss_diff": "no float64 reference for this cell",
     "parity.proof": "no proof for this cell",
@@ -229,6 +248,8 @@ def check_settings(settings: Settings) -> None:
     least = max(settings.repeats, stats.TARGET_REPEATS)
     if settings.target_ci and settings.max_repeats < least:
         raise WrongInput(f"--max-repeats {settings.max_repeats}: with --target-ci give at least {least} here")
+    if settings.wait_for_idle_s is not None:
+        plan.positive("wait-for-idle", settings.wait_for_idle_s)
     if settings.out:
         store.check_new(settings.out)
 

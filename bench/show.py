@@ -107,6 +107,11 @@ def results(records: Sequence[Record], *, as_json: bool, target: float | None = 
         output.print(summary(records, target))
         for line in explanations(records):
             output.print(line)
+        for found in records:
+            for disturbance in metrics.disturbances(found):
+                cell = found["cell"]
+                name = f"{cell['workload']}/{cell['size']} {cell['impl']} {cell['variant']} {cell['precision']}"
+                note(f"disturbed: {name} round {found['repeat'] + 1}: {disturbance}")
         if pairs:
             rows(("cell", "b / a", "95 % interval", "p, adjusted", ""), [arms_row(pair) for pair in pairs])
     if pairs:

@@ -16,11 +16,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import memory
+from bench.memory import HostMemory
 from bench.precision import MIXED, SIGNIFICANT_BITS, stored
 
 if TYPE_CHECKING:
@@ -120,8 +122,9 @@ def train(request: "Request", package: str, found: Found) -> None:
     if request.task == "kernels":
         found.fields["kernels"] = test_kernels(request, backend, code)
         return
-    baseline = reset_peak_rss()
-    training, batch = start_training(request, backend, code, found)
+    host = HostMemory()
+    host.begin()
+    training, batch = start_training(request, backend, code, found, host)
     settle = request.task == "measure" and request.cell.precision == "fp16"
     warm_up(training, request.steps, SETTLED if settle else 0, backend, found)
     if request.task == "trace":
@@ -131,15 +134,18 @@ def train(request: "Request", package: str, found: Found) -> None:
     elif found.fields["status"] == "ok":
         found.phase = "steady state"
         training.feed = steady_feed(request, backend, batch)
-        found.fields |= measure.steady_state(training, request)
+        with measured_memory(backend, host, found):
+            found.fields |= measure.steady_state(training, request)
     look_at(training, backend, found)
-    describe(training, backend, code, baseline, found)
+    describe(training, backend, code, found)
     if request.task == "measure":
         found.phase = "precision probes"
         probe_precision(request, importlib.import_module(f"{package}.probe"), found)
 
 
-def start_training(request: "Request", backend: Any, code: Any, found: Found) -> "tuple[Training, Feed]":
+def start_training(
+    request: "Request", backend: Any, code: Any, found: Found, host: HostMemory
+) -> "tuple[Training, Feed]":
     """Start the runtime, build, run the first step: the phases `init` and `compile`."""
     from bench import measure, workloads
     from bench.draw import init_params
@@ -156,17 +162,20 @@ def start_training(request: "Request", backend: Any, code: Any, found: Found) ->
         backend.read(losses)
         code.export(state, (witness,))
 
-    host = batch(0)
+    arrays = batch(0)
     with found.timed("init"):
         backend.configure(request)
         devices = backend.devices()
-        first = backend.put(host)
+        first = backend.put(arrays)
         backend.sync(first)
+    host.mark()
     with found.timed("compile"):
         state, step = code.build(workload, params, request)
         training = measure.Training(step=step, state=state, feed=lambda _: first, sync=backend.sync, peek=peek)
         training.advance(1)
         training.wait()
+    host.mark()
+    memory.give_back()  # what building took and freed; the warm-up takes what the steps need
     training.feed = lambda number: backend.put(batch(number))
     found.fields["ranks"] = [{"rank": 0, "device": devices[0]}]
     return training, batch
@@ -254,18 +263,37 @@ def probe_precision(request: "Request", probe: Any, found: Found) -> None:
         found.fields["reason"] = f"{asked} was asked for, products have another precision: {'; '.join(others)}"
 
 
-def describe(training: "Training", backend: Any, code: Any, baseline: int | None, found: Found) -> None:
-    """The rest of the record that only this process can tell: memory, threads, what was on."""
-    memory = backend.memory()
-    host = {"host_peak": rss("VmHWM"), "host_baseline": baseline}
-    device = {"device_peak": memory["device_peak"], "device_source": memory["device_source"]}
-    found.fields["memory_bytes"] = host | device
-    for part in ("device_peak", "device_steady", "device_source", "driver_peak"):
-        found.reasons[f"memory_bytes.{part}"] = memory["reason"] or "not measured by this version"
-    for part in host:
-        found.reasons[f"memory_bytes.{part}"] = "the system does not tell a process its own peak (no /proc)"
+@contextmanager
+def measured_memory(backend: Any, host: HostMemory, found: Found) -> Generator[None]:
+    """Peaks of host and device over the whole life of the cell, and over the steady state within."""
+    host.mark()
+    before, resets = backend.memory(), hasattr(backend, "reset_memory")
+    if resets:
+        backend.reset_memory()
+    yield
+    after = backend.memory()
+    steady, source = after["device_peak"], after["device_source"]
+    found.fields["memory_bytes"] = {
+        "device_peak": steady and [max(both) for both in zip(before["device_peak"], steady, strict=True)],
+        "device_steady": steady if resets else None,
+        "device_source": source,
+        "host_steady": host.mark(),
+        "host_peak": host.peak,
+        "host_baseline": host.baseline,
+    }
+    for part in ("device_peak", "device_source"):
+        found.reasons[f"memory_bytes.{part}"] = after["reason"]
+    found.reasons["memory_bytes.device_steady"] = after["reason"] or "the framework cannot set its peak back"
+    for part in ("host_peak", "host_baseline"):
+        found.reasons[f"memory_bytes.{part}"] = memory.NO_PROC
+    found.reasons["memory_bytes.host_steady"] = memory.NO_PROC if host.peak is None else memory.NO_RESET
+
+
+def describe(training: "Training", backend: Any, code: Any, found: Found) -> None:
+    """The rest of the record that only this process can tell: ranks, threads, what was on."""
+    host_peak = found.fields.get("memory_bytes", {}).get("host_peak")
     windows_s = [window["seconds"] for window in found.fields.get("windows", [])]
-    found.fields["ranks"] = [rank | {"window_s": windows_s} | host for rank in found.fields["ranks"]]
+    found.fields["ranks"] = [rank | {"window_s": windows_s, "host_peak": host_peak} for rank in found.fields["ranks"]]
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     found.fields["threads"] = backend.threads() | {"affinity": affinity}
     found.reasons["threads"] = "the runtime does not tell"
@@ -277,22 +305,6 @@ def cast(arrays: dict[str, Any], precision: str) -> dict[str, Any]:
     """Floating-point arrays in the type that parameters are stored in; integers as they are."""
     dtype = stored(precision)
     return {name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in arrays.items()}
-
-
-def reset_peak_rss() -> int | None:
-    """Bytes of this process that are in memory now; its recorded peak starts anew from there where allowed."""
-    with suppress(OSError):  # where it is not allowed the peak of the import counts too: no less than the truth
-        Path("/proc/self/clear_refs").write_text("5")
-    return rss("VmRSS")
-
-
-def rss(name: str) -> int | None:
-    """`VmRSS` (now) or `VmHWM` (peak) of this process in bytes; a child's `ru_maxrss` would be its parent's."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench import store
-from bench.metrics import METRICS, Metric
+from bench.metrics import METRICS, NOISE, Metric
 from bench.record import FIELDS, Record
 from bench.store import Run
 
@@ -208,6 +208,7 @@ FLAT = (
     _column("window_s", "number", _sum("seconds")),
     _column("foreign_cpu_s", "number", _sum("foreign_cpu_s")),
     _column("steal_s", "number", _sum("steal_s")),
+    *(_metric(metric) for metric in NOISE),
     _column("latency_count", "whole", lambda record: len(items(record["latency_s"])) or None),
     *(
         _column(f"{name}_bytes", "number", f"memory_bytes.{name}")

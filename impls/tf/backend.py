@@ -60,6 +60,12 @@ def memory() -> dict[str, Any]:
     return {"device_peak": None, "device_source": None, "reason": "TensorFlow does not count its allocations on a CPU"}
 
 
+def reset_memory() -> None:
+    """Have the allocator's peak count anew, from what is held now."""
+    for device in _accelerators():
+        tf.config.experimental.reset_memory_stats(device.name.removeprefix("/device:"))
+
+
 def threads() -> dict[str, int | None]:
     """Threads that one operator uses, and operators that may run at once, as the runtime reports them."""
     return {

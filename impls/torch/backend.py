@@ -120,6 +120,12 @@ def memory() -> dict[str, Any]:
     return {"device_peak": None, "device_source": None, "reason": "PyTorch does not count its allocations on a CPU"}
 
 
+def reset_memory() -> None:
+    """Have the allocator's peak count anew, from what is held now."""
+    if _device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(_device)
+
+
 def threads() -> dict[str, int | None]:
     """Threads of one operator, and operators that may run at once, as the runtime reports them."""
     return {"intra": torch.get_num_threads(), "inter": torch.get_num_interop_threads()}

@@ -56,7 +56,21 @@ def test_report_imports_what_it_reads_from() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["worker", "template", "measure", "probes", "spec", "precision", "optimizer", "draw", "workloads", "data"]
+    "name",
+    [
+        "worker",
+        "template",
+        "measure",
+        "memory",
+        "noise",
+        "probes",
+        "spec",
+        "precision",
+        "optimizer",
+        "draw",
+        "workloads",
+        "data",
+    ],
 )
 def test_worker_needs_numpy_alone(name: str) -> None:
     path = ROOT / "bench" / name

@@ -1,5 +1,6 @@
 """The fake framework's runtime: host memory is the device."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from tests.fake.faults import fail_in
+
+FAKE_ALLOCATE = int(os.environ.get("FAKE_ALLOCATE", 0))  # bytes: see `autoencoder.build`
+held = peak = 0  # bytes that `allocate` gave out, now and at most
 
 fail_in("import")
 
@@ -34,7 +38,28 @@ def read(x: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    return {"device_peak": None, "device_source": None, "reason": "the fake framework does not count"}
+    """Bytes that `allocate` was asked for, if it was asked at all."""
+    if not FAKE_ALLOCATE:
+        return {"device_peak": None, "device_source": None, "reason": "the fake framework does not count"}
+    return {"device_peak": [peak], "device_source": "counted", "reason": None}
+
+
+def reset_memory() -> None:
+    global peak
+    peak = held
+
+
+def allocate(size: int) -> Any:
+    """So many bytes, touched, counted until `free` is called with the array."""
+    global held, peak
+    held += size
+    peak = max(peak, held)
+    return np.ones(size, np.uint8)
+
+
+def free(array: Any) -> None:
+    global held
+    held -= array.size
 
 
 def threads() -> dict[str, int | None]:

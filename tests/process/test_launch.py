@@ -141,3 +141,13 @@ def wait_until(condition: object, seconds: float = 15.0) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def test_memory_is_what_the_framework_took(launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A framework that keeps 100 MB, takes 200 more while it builds and 50 more in each step, and counts it."""
+    monkeypatch.setenv("FAKE_ALLOCATE", str(100 * 10**6))
+    outcome = run(launcher, tmp_path / "cell")
+    found = outcome.fields["memory_bytes"]
+    assert (found["device_peak"], found["device_steady"]) == ([300 * 10**6], [150 * 10**6])
+    for host, device in (("host_peak", "device_peak"), ("host_steady", "device_steady")):
+        assert found[host] - found["host_baseline"] == pytest.approx(found[device][0], rel=0.15), host

@@ -8,10 +8,12 @@ import pytest
 
 from bench import measure
 from bench.measure import Training
+from bench.noise import Meter, Usage
 from bench.spec import Request
 from tests.unit.test_spec import CELL
 
 REQUEST = Request(cell=CELL, task="measure", folder="", min_time_s=1.0, min_windows=5, window_s=0.1)
+UNMETERED = Meter(read=lambda: None)
 
 
 @dataclass
@@ -58,14 +60,14 @@ def test_windows_are_long_enough_and_enough() -> None:
 
 def test_five_windows_even_where_one_is_enough() -> None:
     device = Device(step_s=2.0)
-    windows, _ = measure.measure_windows(device.training(), REQUEST, device.clock)
-    assert [steps for steps, _ in windows] == [1, 1, 1, 1, 1]
+    windows = measure.measure_windows(device.training(), REQUEST, device.clock, UNMETERED)
+    assert [window.steps for window in windows] == [1, 1, 1, 1, 1]
 
 
 def test_window_makes_a_slow_sync_negligible() -> None:
     device = Device(step_s=0.001, sync_s=0.02)
-    windows, _ = measure.measure_windows(device.training(), REQUEST, device.clock)
-    assert min(seconds for _, seconds in windows) >= 0.02 / 0.01
+    windows = measure.measure_windows(device.training(), REQUEST, device.clock, UNMETERED)
+    assert min(window.seconds for window in windows) >= 0.02 / 0.01
 
 
 def test_a_device_that_turns_fast_loses_no_window_for_it() -> None:
@@ -79,8 +81,8 @@ def test_a_device_that_turns_fast_loses_no_window_for_it() -> None:
         return Device.step(device, state, batch)
 
     training.step = step
-    windows, _ = measure.measure_windows(training, REQUEST, device.clock)
-    assert {round(seconds / steps, 9) for steps, seconds in windows} == {0.01}
+    windows = measure.measure_windows(training, REQUEST, device.clock, UNMETERED)
+    assert {round(window.seconds / window.steps, 9) for window in windows} == {0.01}
 
 
 def test_forgotten_wait_is_invalid() -> None:
@@ -126,3 +128,29 @@ def test_collector_is_off_while_timing_and_on_after(monkeypatch: pytest.MonkeyPa
     training = device.training(lambda number: seen.append(gc.isenabled()))
     measure.steady_state(training, REQUEST, device.clock)
     assert seen and not any(seen) and gc.isenabled()
+
+
+def test_foreign_and_stolen_time_is_read_around_each_window() -> None:
+    """The cell uses 0.9 of its core, a foreign process half of another; a tenth of a core is stolen."""
+    device = Device(step_s=0.25)
+
+    def used() -> Usage:
+        now = device.now
+        return Usage(busy_s=1.4 * now, steal_s=0.1 * now, own_s=0.9 * now)
+
+    fields = measure.steady_state(device.training(), REQUEST, device.clock, Meter(read=used))
+    for window in fields["windows"]:
+        shares = {name: window[name] / window["seconds"] for name in ("foreign_cpu_s", "steal_s", "cpu_s")}
+        assert shares == pytest.approx({"foreign_cpu_s": 0.5, "steal_s": 0.1, "cpu_s": 0.9})
+
+
+def test_reading_the_meter_is_not_timed() -> None:
+    device = Device(step_s=0.2)
+
+    def slow() -> None:
+        device.now += 3.0
+
+    fields = measure.steady_state(device.training(), REQUEST, device.clock, Meter(read=slow))
+    assert {round(window["seconds"], 9) for window in fields["windows"]} == {0.2}
+    assert fields["sync_check"]["max_share"] == 0
+    assert fields["windows"][0]["foreign_cpu_s"] is None

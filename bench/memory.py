@@ -1,0 +1,98 @@
+"""Host memory of a cell: what its processes hold in memory and no file does.
+
+That is anonymous and shared memory. Pages of files (libraries, above all) come and go with what else the machine does,
+and are not a cell's need. The kernel keeps a peak of all that is resident, files' pages too; these grow while code is
+used for the first time and hardly after that. So the peak is taken phase by phase, less the files' pages at the end of
+each: too low by no more than the code that was first used between a phase's peak and its end, and by nothing in the
+steady state. Memory that a cell shares with the template which forked it is there at the start: it is in the baseline.
+"""
+
+import ctypes
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+NO_PROC = "the system does not tell a process its own peak (no /proc)"
+NO_RESET = "the system lets no process set its own peak back (/proc/self/clear_refs)"
+RESET_PEAK = "5"  # what to write into clear_refs: see proc_pid_clear_refs(5)
+
+
+@dataclass(kw_only=True)
+class HostMemory:
+    """Peaks of this process since it began to count, in bytes; None where the system does not tell."""
+
+    process: Path = Path("/proc/self")
+    baseline: int | None = None  # held when counting began
+    peak: int | None = None  # of all phases so far; where peaks cannot be set back, of the import too
+    resets: bool = True  # whether peaks can be set back
+
+    def begin(self) -> None:
+        """Count from here. What was freed before is given back first, so that using it anew counts."""
+        give_back()
+        self.baseline = self.peak = self._held()
+        self._reset()
+
+    def mark(self) -> int | None:
+        """End of a phase: its peak, which counts towards the whole; the next one starts."""
+        now = resident(self.process)
+        if now is None:
+            return None
+        found = max(now["VmHWM"] - now["RssFile"], now["RssAnon"] + now["RssShmem"])
+        self.peak = max(found, self.peak or 0)
+        self._reset()
+        return found if self.resets else None
+
+    def _held(self) -> int | None:
+        now = resident(self.process)
+        return None if now is None else now["RssAnon"] + now["RssShmem"]
+
+    def _reset(self) -> None:
+        try:
+            (self.process / "clear_refs").write_text(RESET_PEAK)
+        except OSError:
+            self.resets = False
+
+
+def give_back() -> None:
+    """Have the C library hand back to the system what was freed, where it can (glibc)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident(process: Path) -> dict[str, int] | None:
+    """Bytes in memory of a process (`Rss…`), and their peak (`VmHWM`); None where the system does not tell.
+
+    A child's `ru_maxrss` would be its parent's.
+    """
+    names = ("VmHWM", "RssAnon", "RssFile", "RssShmem")
+    try:
+        found = numbers((process / "status").read_text(), names)
+    except (OSError, ValueError):
+        return None
+    return found if found.keys() == set(names) else None
+
+
+def held_by(pids: Iterable[int], proc: Path = Path("/proc")) -> int | None:
+    """Bytes that some processes hold together, now: a page that several of them share counts once.
+
+    A page that processes outside share too counts with the share of those inside. Those that have ended hold nothing.
+    """
+    total = 0
+    for pid in pids:
+        try:
+            shares = numbers((proc / str(pid) / "smaps_rollup").read_text(), ("Pss_Anon", "Pss_Shmem"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except (OSError, ValueError):
+            return None
+        if not shares:
+            return None
+        total += sum(shares.values())
+    return total
+
+
+def numbers(text: str, names: tuple[str, ...]) -> dict[str, int]:
+    """Bytes by name, from lines such as `VmHWM:  1234 kB`."""
+    lines = (line.partition(":") for line in text.splitlines())
+    return {name: int(value.split()[0]) * 1024 for name, _, value in lines if name in names}
