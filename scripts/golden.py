@@ -5,8 +5,8 @@
 For the default cell (its own batch and optimizer, seed 0, one device) of each workload at `base` and `large` it trains
 five steps in float64 on the processor, with PyTorch, and writes the losses into `bench/shipped/golden.json` under a key
 of all that decides them. The language model's gradient is accumulated over micro-batches of `MICRO` sequences, the mean
-over which is the mean over the batch: its logits for a whole batch would take 7 GB. `lm` `large` takes 18 GB even so. Two cores take from two minutes
-(`autoencoder` `base`) to an hour (`lm` `large`).
+over which is the mean over the batch: its logits for a whole batch would take 7 GB. `lm` `large` takes 20 GB even so.
+Two cores take from two minutes (`autoencoder` `base`) to half an hour (`lm` `large`).
 
 When a key changes, because a number of the workload or its data did, run this again. A golden loss that changes without
 that is a mistake: in float64 two machines agree to about 1e-13.
