@@ -27,7 +27,7 @@ from bench.plan import Choice
 from bench.spec import Cell, Request
 
 IMPL = "torch"
-MICRO = {"base": 2, "large": 1}
+MICRO, MICRO_OF_LARGE = 2, 1  # sequences
 
 
 def main(arguments: list[str]) -> None:
@@ -49,7 +49,7 @@ def keep(cell: Cell, losses: Mapping[str, list[float]]) -> None:
     golden[references.golden_key(cell)] = {
         "cell": f"{cell.workload}/{cell.size} {cell.optimizer} batch {cell.global_batch} seed {cell.seed}",
         "impl": IMPL,
-        "name": name + (f", micro-batches of {MICRO[cell.size]}" if cell.workload == "lm" else ""),
+        "name": name + (f", micro-batches of {micro(cell.size)}" if cell.workload == "lm" else ""),
         "losses": losses,
     }
     path.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -91,6 +91,10 @@ def whole_steps(workload: Any, request: Request) -> Callable[[Any], dict[str, An
     return advance
 
 
+def micro(size: str) -> int:
+    return MICRO_OF_LARGE if size == "large" else MICRO
+
+
 def micro_steps(workload: Any, request: Request) -> Callable[[Any], dict[str, Any]]:
     """The language model's step with its gradient accumulated; parameters and optimizer are the implementation's."""
     from impls.torch import lm
@@ -100,7 +104,7 @@ def micro_steps(workload: Any, request: Request) -> Callable[[Any], dict[str, An
     def advance(batch: Any) -> dict[str, Any]:
         state.optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for token_BS in batch["token"].split(MICRO[workload.size]):
+        for token_BS in batch["token"].split(micro(workload.size)):
             loss = lm.cross_entropy(state.net, token_BS) * (len(token_BS) / workload.batch)
             loss.backward()
             total += float(loss.detach())

@@ -19,7 +19,8 @@ from bench import cli, run
 from bench.manifests import read
 from bench.plan import Choice
 
-signal.signal(signal.SIGTERM, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGINT):  # the latter is ignored where the tests run in the background
+    signal.signal(number, signal.default_int_handler)
 fakes = {name: read(name, "tests.fake") for name in ("a", "b")}
 settings = run.Settings(repeats=500, min_time_s=0.01, out=Path(sys.argv[1]), report=False)
 sys.exit(cli.guard(lambda: run.run(Choice(workload=("autoencoder",)), settings, fakes)))
@@ -54,10 +55,11 @@ def test_interrupt_keeps_what_was_measured(tmp_path: Path, number: signal.Signal
 
 
 VERIFIER = """
-import sys
+import signal, sys
 from bench import cli, verify
 from bench.manifests import read
 from bench.plan import Choice
+signal.signal(signal.SIGINT, signal.default_int_handler)
 fakes = {name: read(name, "tests.fake") for name in ("a", "b")}
 choice = Choice(workload=("autoencoder",), size="tiny", variant=("plain",))
 sys.exit(cli.guard(lambda: verify.verify(choice, 3, 300.0, fakes)))
