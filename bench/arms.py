@@ -7,6 +7,9 @@ from bench import metrics
 from bench.compare import LEVEL, Comparison, compare, smallest_visible
 from bench.record import Record
 from bench.stats import holm
+from bench.units import digits
+
+FIRST = ("workload", "size", "precision", "impl", "variant")  # what tables are sorted by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +27,16 @@ class Pair:
 
 
 def compare_arms(records: Iterable[Record]) -> list[Pair]:
-    """For each cell that has both arms their step times compared by round, in the order of the records."""
+    """For each cell that has both arms their step times compared by round, in the order of the cells' names."""
     cells: dict[str, dict[str, object]] = {}
     steps: dict[str, dict[str, dict[int, float]]] = {}
     for record in records:
         cell, arm = record["cell"], record["cell"].get("arm")
         if arm and record["status"] == "ok" and (step := metrics.step_s(record)):
-            name = repr(sorted((cell | {"arm": None}).items()))
+            name = repr([cell[key] for key in FIRST] + sorted((cell | {"arm": None}).items()))
             cells.setdefault(name, cell)
             steps.setdefault(name, {}).setdefault(arm, {})[record["repeat"]] = step
-    both = {name: compare(of["b"], of["a"]) for name, of in steps.items() if {"a", "b"} <= set(of)}
+    both = {name: compare(of["b"], of["a"]) for name, of in sorted(steps.items()) if {"a", "b"} <= set(of)}
     adjusted = holm([found.p for found in both.values()])
     return [Pair(cell=cells[name], found=both[name], p=p) for name, p in zip(both, adjusted, strict=True)]
 
@@ -47,5 +50,5 @@ def conclusion(pairs: Sequence[Pair]) -> str:
     named = sum(pair.named for pair in tested)
     return (
         f"A/A: {named} of {len(tested)} cells named (none expected in 19 of 20 runs); "
-        f"differences of {100 * max(visible):.1f} % and more would have been seen"
+        f"differences of {digits(100 * max(visible))} % and more would have been seen"
     )

@@ -44,7 +44,7 @@ class Noise:
 
 
 CALM = Noise(process=0.02, round=0.03)  # assumed: a machine with nothing else to do
-# python benchmarks/noise.py, 2026-11-23, AMD EPYC with 2 cores while other programs ran on them
+# python benchmarks/noise.py, 2026-11-23, AMD EPYC with 2 cores while other programs ran on them: the quietest of four
 BUSY = Noise(process=0.045, round=0.103, hit_share=0.042, hit=math.log(1.29))
 
 
