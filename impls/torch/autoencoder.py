@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.spec import Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import backend, layers, optimizers
+from . import backend, evidence, layers, optimizers
 
 
 class Encoder(nn.Module):
@@ -77,6 +77,7 @@ class State:
     loss: Callable[[Tensor], Tensor]  # leaves its gradients in the parameters
     update: optimizers.Update
     params: layers.Named
+    forms: layers.Forms
     variant: str
 
 
@@ -87,11 +88,12 @@ def build(
     workload: Autoencoder, params: layers.Params, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Tensor]]]]:
     """State with `params` on the device, and the step."""
-    net = Net(workload, params, layers.choose(request))
+    forms = layers.choose(request)
+    net = Net(workload, params, forms)
     named = layers.named(net)
     update = optimizers.build(workload.optimizer(request.cell.optimizer), named, workload.param_specs(), request)
     loss = backend.program(partial(reconstruction, net), list(net.parameters()), request, update.scale)
-    return State(net=net, loss=loss, update=update, params=named, variant=request.cell.variant), step
+    return State(net=net, loss=loss, update=update, params=named, forms=forms, variant=request.cell.variant), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, Tensor]]:
@@ -114,12 +116,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
-    return {
-        "jit": state.variant == "compile",
-        "fused_optimizer": optimizers.fused(state.update.optimizer),
-        "layout": "Inductor's choice" if state.variant == "compile" else layers.layout(state.net.enc.convs[0]),
-        "convolutions": layers.forms(state.net),
-    }
+    return evidence.seen(state.net, state.forms, state.variant, [state.update])
 
 
 def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

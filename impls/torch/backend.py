@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from bench.spec import Request
 
 _device = torch.device("cpu")
+_codes: list[CodeType] = []  # of the programs that were built
 
 
 def configure(request: Request) -> None:
@@ -80,11 +82,13 @@ def program(
 
         return eager
 
-    @compiled
-    def forward_and_backward(scale: Tensor | None, *inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def loss_and_gradients(scale: Tensor | None, *inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         value = loss(*inputs)
         gradients = torch.autograd.grad(value, params, scale)
         return value.detach(), [like(param, gradient) for param, gradient in zip(params, gradients, strict=True)]
+
+    forward_and_backward = compiled(loss_and_gradients)
+    _codes.append(loss_and_gradients.__code__)
 
     def run(*inputs: Tensor) -> Tensor:
         value, gradients = forward_and_backward(scale, *inputs)
@@ -96,6 +100,18 @@ def program(
 
 
 compiled = torch.compile(fullgraph=True, dynamic=False)  # a decorator: one program, or an error
+
+
+def programs() -> int:
+    """How many were built to be compiled."""
+    return len(_codes)
+
+
+def compilations() -> int:
+    """How many times one of them was: more than once where something changed that it was compiled for."""
+    from torch._C._dynamo.eval_frame import _debug_get_cache_entry_list
+
+    return sum(len(_debug_get_cache_entry_list(code)) for code in set(_codes))
 
 
 def like(param: Tensor, gradient: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import backend, layers, optimizers
+from . import backend, evidence, layers, optimizers
 
 
 def add_norms(
@@ -90,6 +90,7 @@ class State:
     g_update: optimizers.Update
     d_update: optimizers.Update
     params: layers.Named
+    forms: layers.Forms
     variant: str
 
 
@@ -100,7 +101,8 @@ def build(
     workload: Gan, params: layers.Params, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Tensor]]]]:
     """State with `params` on the device, and the step."""
-    net = Net(workload, params, request.cell.norm_groups, layers.choose(request))
+    forms = layers.choose(request)
+    net = Net(workload, params, request.cell.norm_groups, forms)
     named = layers.named(net)
 
     def update(prefix: str) -> optimizers.Update:
@@ -109,7 +111,7 @@ def build(
 
     g_update, d_update = update("g."), update("d.")
     state = State(
-        net=net, params=named, variant=request.cell.variant, g_update=g_update, d_update=d_update,
+        net=net, params=named, forms=forms, variant=request.cell.variant, g_update=g_update, d_update=d_update,
         d_loss=backend.program(partial(discriminator_loss, net), list(net.d.parameters()), request, d_update.scale),
         g_loss=backend.program(partial(generator_loss, net), list(net.g.parameters()), request, g_update.scale),
     )  # fmt: skip
@@ -157,12 +159,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
-    return {
-        "jit": state.variant == "compile",
-        "fused_optimizer": all(optimizers.fused(update.optimizer) for update in (state.g_update, state.d_update)),
-        "layout": "Inductor's choice" if state.variant == "compile" else layers.layout(state.net.d.convs[0]),
-        "convolutions": layers.forms(state.net),
-    }
+    return evidence.seen(state.net, state.forms, state.variant, [state.g_update, state.d_update])
 
 
 def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -228,16 +228,3 @@ class LayerNorm(Layer):
 def softplus(x: Tensor) -> Tensor:
     """log(1 + eˣ); PyTorch turns to x itself at 20, where that is 2e-9 off: at 40 float64 cannot tell."""
     return F.softplus(x, threshold=40.0)
-
-
-def forms(net: nn.Module) -> str:
-    """The form of each convolution."""
-    return ", ".join(f"{name} {layer.form.__name__}" for name, layer in net.named_modules() if isinstance(layer, Conv))
-
-
-def layout(conv: Conv) -> str:
-    """Layout in memory that a convolution of an NHWC image really comes out in."""
-    side = conv.conv.side_in
-    with torch.no_grad():
-        y_BOHW = conv(conv.w.new_zeros(1, side, side, conv.conv.inputs).permute(0, 3, 1, 2))
-    return "channels_last" if y_BOHW.is_contiguous(memory_format=torch.channels_last) else "contiguous"

@@ -19,7 +19,7 @@ from bench.precision import MIXED, product, stored
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import backend, layers, optimizers
+from . import backend, evidence, layers, optimizers
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -144,13 +144,11 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
     block = state.net.blocks[0]
-    q_BNTK = state.net.tok.new_zeros(1, 1, state.net.pos.shape[0], block.head_width, requires_grad=True)
-    kernel = block.attend(q_BNTK, q_BNTK, q_BNTK).grad_fn
-    return {
-        "jit": state.variant == "compile",
-        "fused_optimizer": optimizers.fused(state.update.optimizer),
-        "attention": "" if kernel is None else kernel.name(),
-    }
+    shape = (1, 1, state.net.pos.shape[0], block.head_width)
+    q_BNTK = state.net.tok.new_zeros(shape, dtype=state.net.forms.product, requires_grad=True)
+    kernel = evidence.kernel_of(block.attend(q_BNTK, q_BNTK, q_BNTK))
+    found = evidence.seen(state.net, state.net.forms, state.variant, [state.update])
+    return found | {"attention": kernel}
 
 
 def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -6,6 +6,7 @@ Shapes: T positions, I and O features or channels in and out, B images, H and W 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -54,7 +55,7 @@ def run(layer: layers.Layer, x: Array, dy: Array, request: Request, compute: Com
     """Outputs and gradients of a layer with the numbers of a precision, as they are stored."""
     kind = getattr(torch, stored(request.cell.precision))
     layer.to(kind)
-    given = backend.put({"x": x, "dy": dy})
+    given = backend.put({"x": np.ascontiguousarray(x), "dy": np.ascontiguousarray(dy)})  # strides make a program
     y, dx, dw = compute(layer, given["x"].to(kind).requires_grad_(), given["dy"].to(kind))
     (_, axes) = layers.named(layer)["w"]
     found = backend.read({"y": y.double(), "dx": dx.double(), "dw": dw.double().permute(axes)})
