@@ -6,7 +6,6 @@ python -m tests.parity.torch_trials TRIAL…
 import json
 import sys
 import time
-import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -237,14 +236,13 @@ def measured(*forgets: str) -> dict[str, Any]:
     reads = []
     for _ in range(2):
         reads.append(queue.export(training.state, ("dec.dense.w",))["dec.dense.w"])
-        time.sleep(0.02)
+        time.sleep(0.3)  # in which a few steps are taken
     queue.thread.shutdown()
     return {"status": told["status"], "reason": told["reason"], "at rest": bool((reads[0] == reads[1]).all())}
 
 
 def main(names: list[str]) -> None:
     """Each trial is a call, as in `drift('eager', 'lm', 'bf16')`."""
-    warnings.simplefilter("error")
     print(json.dumps({name: eval(name) for name in names}))  # names from the tests beside this file
 
 
