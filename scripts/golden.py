@@ -102,13 +102,13 @@ def micro_steps(workload: Any, request: Request) -> Callable[[Any], dict[str, An
     state, _ = lm.build(workload, init_params(workload, request.cell.seed), request)
 
     def advance(batch: Any) -> dict[str, Any]:
-        state.optimizer.zero_grad(set_to_none=True)
+        state.update.optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for token_BS in batch["token"].split(micro(workload.size)):
             loss = lm.cross_entropy(state.net, token_BS) * (len(token_BS) / workload.batch)
             loss.backward()
             total += float(loss.detach())
-        state.optimizer.step()
+        state.update.step()
         return {"cross_entropy": total}
 
     return advance

@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from bench.spec import Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import backend, layers, optimizers
+from . import backend, evidence, layers, optimizers
 
 
 class Encoder(nn.Module):
     """Images to codes."""
 
-    def __init__(self, workload: Autoencoder, params: layers.Params, device: torch.device) -> None:
+    def __init__(self, workload: Autoencoder, params: layers.Params, forms: layers.Forms) -> None:
         super().__init__()
-        self.convs = layers.add_convs(self, workload.encoder, params, device)
-        self.blocks = [layers.add_convs(self, block, params, device) for block in workload.encoder_blocks]
-        self.dense = layers.Dense(params, "enc.dense", device)
+        self.convs = layers.add_convs(self, workload.encoder, params, forms)
+        self.blocks = [layers.add_convs(self, block, params, forms) for block in workload.encoder_blocks]
+        self.dense = layers.Dense(params, "enc.dense", forms)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         for conv, block in zip(self.convs, self.blocks, strict=True):
@@ -37,12 +37,12 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Codes to images in [0, 1]."""
 
-    def __init__(self, workload: Autoencoder, params: layers.Params, device: torch.device) -> None:
+    def __init__(self, workload: Autoencoder, params: layers.Params, forms: layers.Forms) -> None:
         super().__init__()
         self.side = workload.seed_side
-        self.dense = layers.Dense(params, "dec.dense", device)
-        self.blocks = [layers.add_convs(self, block, params, device) for block in workload.decoder_blocks]
-        self.convs = layers.add_convs(self, workload.decoder, params, device)
+        self.dense = layers.Dense(params, "dec.dense", forms)
+        self.blocks = [layers.add_convs(self, block, params, forms) for block in workload.decoder_blocks]
+        self.convs = layers.add_convs(self, workload.decoder, params, forms)
 
     def forward(self, code_BZ: Tensor) -> Tensor:
         h_BCHW = layers.images(F.relu(self.dense(code_BZ), inplace=True), self.side)
@@ -62,10 +62,10 @@ def residual(block: tuple[layers.Conv, ...], h_BCHW: Tensor) -> Tensor:
 class Net(nn.Module):
     """Encoder and decoder, whose parameters have the spec's names."""
 
-    def __init__(self, workload: Autoencoder, params: layers.Params, device: torch.device) -> None:
+    def __init__(self, workload: Autoencoder, params: layers.Params, forms: layers.Forms) -> None:
         super().__init__()
-        self.enc = Encoder(workload, params, device)
-        self.dec = Decoder(workload, params, device)
+        self.enc = Encoder(workload, params, forms)
+        self.dec = Decoder(workload, params, forms)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         return self.dec(self.enc(x_BCHW))
@@ -75,8 +75,9 @@ class Net(nn.Module):
 class State:
     net: Net
     loss: Callable[[Tensor], Tensor]  # leaves its gradients in the parameters
-    optimizer: torch.optim.Optimizer
+    update: optimizers.Update
     params: layers.Named
+    forms: layers.Forms
     variant: str
 
 
@@ -87,39 +88,35 @@ def build(
     workload: Autoencoder, params: layers.Params, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Tensor]]]]:
     """State with `params` on the device, and the step."""
-    net = Net(workload, params, torch.device(request.cell.platform))
+    forms = layers.choose(request)
+    net = Net(workload, params, forms)
     named = layers.named(net)
-    optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), named, workload.param_specs())
-    loss = backend.program(partial(reconstruction, net), list(net.parameters()), request)
-    return State(net=net, loss=loss, optimizer=optimizer, params=named, variant=request.cell.variant), step
+    update = optimizers.build(workload.optimizer(request.cell.optimizer), named, workload.param_specs(), request)
+    loss = backend.program(partial(reconstruction, net), list(net.parameters()), request, update.scale)
+    return State(net=net, loss=loss, update=update, params=named, forms=forms, variant=request.cell.variant), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, Tensor]]:
     """One update; the state is changed in place."""
     loss = state.loss(batch["image"].permute(0, 3, 1, 2))
-    state.optimizer.step()
-    return state, {"reconstruction": loss}
+    state.update.step()
+    return state, {"reconstruction": loss, **optimizers.skipped(state.update)}
 
 
 def reconstruction(net: nn.Module, x_BCHW: Tensor) -> Tensor:
     """Squared error, summed over an image and averaged over the batch."""
-    return F.mse_loss(net(x_BCHW), x_BCHW, reduction="sum") / x_BCHW.shape[0]
+    return F.mse_loss(net(x_BCHW).to(x_BCHW.dtype), x_BCHW, reduction="sum") / x_BCHW.shape[0]
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
     """Arrays by the spec's names, in its layout: parameters and slots."""
-    wanted = optimizers.names(state.params, state.optimizer) if names is None else names
-    return optimizers.export(state.params, [state.optimizer], wanted)
+    wanted = optimizers.names(state.params, state.update) if names is None else names
+    return optimizers.export(state.params, [state.update], wanted)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
-    return {
-        "jit": state.variant == "compile",
-        "fused_optimizer": optimizers.fused(state.optimizer),
-        "layout": "Inductor's choice" if state.variant == "compile" else layers.layout(state.net.enc.convs[0]),
-        "convolutions": layers.forms(state.net),
-    }
+    return evidence.seen(state.net, state.forms, state.variant, [state.update])
 
 
 def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

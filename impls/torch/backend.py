@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from bench.spec import Request
 
 _device = torch.device("cpu")
+_codes: list[CodeType] = []  # of the programs that were built
 
 
 def configure(request: Request) -> None:
@@ -29,12 +31,23 @@ def configure(request: Request) -> None:
     torch.set_num_threads(request.threads)
     if torch.get_num_interop_threads() != 1:  # the runtime refuses a second call
         torch.set_num_interop_threads(1)  # eager mode runs one operator at a time, in the backward pass too
-    torch.set_float32_matmul_precision("highest")  # no TF32; the old flags, which inductor reads, not the new ones
-    torch.backends.cudnn.allow_tf32 = False
+    set_precision(request)
     torch.backends.cudnn.benchmark = True  # shapes never change
     _device = torch.device(request.cell.platform)
     if request.cell.variant == "compile":
         configure_compiler(request)
+
+
+def set_precision(request: Request) -> None:
+    """TensorFloat-32 as asked, off by default only for matrices; sums of 16-bit products in float32 throughout.
+
+    These are the old flags, which Inductor reads: it fails where the new ones were set too.
+    """
+    tf32 = request.cell.precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    matmul = torch.backends.cuda.matmul
+    matmul.allow_bf16_reduced_precision_reduction = matmul.allow_fp16_reduced_precision_reduction = False
 
 
 def configure_compiler(request: Request) -> None:
@@ -54,32 +67,51 @@ def configure_compiler(request: Request) -> None:
     dynamo.trace_autograd_ops = True  # so that a program holds the gradients too
 
 
-def program(loss: Callable[..., Tensor], params: Sequence[nn.Parameter], request: Request) -> Callable[..., Tensor]:
-    """What computes a loss of some tensors and leaves its gradients in `params`, and in these alone."""
+def program(
+    loss: Callable[..., Tensor], params: Sequence[nn.Parameter], request: Request, scale: Tensor | None = None
+) -> Callable[..., Tensor]:
+    """What computes a loss of some tensors and leaves its gradients, times the scale, in `params` and these alone."""
     if request.cell.variant == "eager":
 
         def eager(*inputs: Tensor) -> Tensor:
             for param in params:
                 param.grad = None
             value = loss(*inputs)
-            value.backward(inputs=params)
+            value.backward(scale, inputs=params)
             return value.detach()
 
         return eager
 
-    @torch.compile(fullgraph=True, dynamic=False)
-    def forward_and_backward(*inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def loss_and_gradients(scale: Tensor | None, *inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         value = loss(*inputs)
-        gradients = torch.autograd.grad(value, params)
+        gradients = torch.autograd.grad(value, params, scale)
         return value.detach(), [like(param, gradient) for param, gradient in zip(params, gradients, strict=True)]
 
-    def compiled(*inputs: Tensor) -> Tensor:
-        value, gradients = forward_and_backward(*inputs)
+    forward_and_backward = compiled(loss_and_gradients)
+    _codes.append(loss_and_gradients.__code__)
+
+    def run(*inputs: Tensor) -> Tensor:
+        value, gradients = forward_and_backward(scale, *inputs)
         for param, gradient in zip(params, gradients, strict=True):
             param.grad = gradient
         return value
 
-    return compiled
+    return run
+
+
+compiled = torch.compile(fullgraph=True, dynamic=False)  # a decorator: one program, or an error
+
+
+def programs() -> int:
+    """How many were built to be compiled."""
+    return len(_codes)
+
+
+def compilations() -> int:
+    """How many times one of them was: more than once where something changed that it was compiled for."""
+    from torch._C._dynamo.eval_frame import _debug_get_cache_entry_list
+
+    return sum(len(_debug_get_cache_entry_list(code)) for code in set(_codes))
 
 
 def like(param: Tensor, gradient: Tensor) -> Tensor:

@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import backend, layers, optimizers
+from . import backend, evidence, layers, optimizers
 
 
 def add_norms(
     net: nn.Module, prefix: str, sides: Mapping[int, int], workload: Gan, params: layers.Params, groups: int,
-    device: torch.device,
+    forms: layers.Forms,
 ) -> dict[int, layers.BatchNorm]:  # fmt: skip
     """Batch norms `<prefix>.norm<i>`, by their number, of images with these sides; also added to `net`."""
     norms: dict[int, layers.BatchNorm] = {}
     for i, side in sides.items():
         norms[i] = layers.BatchNorm(
-            params, f"{prefix}.norm{i}", device, groups=groups, n=workload.batch // groups * side**2,
+            params, f"{prefix}.norm{i}", forms.device, groups=groups, n=workload.batch // groups * side**2,
             momentum=workload.norm_momentum, eps=workload.norm_eps,
         )  # fmt: skip
         net.add_module(f"norm{i}", norms[i])
@@ -37,13 +37,13 @@ def add_norms(
 class Generator(nn.Module):
     """Noise to images in [−1, 1]; a forward pass updates the running statistics."""
 
-    def __init__(self, workload: Gan, params: layers.Params, groups: int, device: torch.device) -> None:
+    def __init__(self, workload: Gan, params: layers.Params, groups: int, forms: layers.Forms) -> None:
         super().__init__()
         self.side = workload.seed_side
-        self.dense = layers.Dense(params, "g.dense", device)
-        self.convs = layers.add_convs(self, workload.generator, params, device)
+        self.dense = layers.Dense(params, "g.dense", forms)
+        self.convs = layers.add_convs(self, workload.generator, params, forms)
         sides = {0: 1, **{i: conv.side_out for i, conv in enumerate(workload.generator, start=1) if conv.norm}}
-        self.norms = add_norms(self, "g", sides, workload, params, groups, device)
+        self.norms = add_norms(self, "g", sides, workload, params, groups, forms)
 
     def forward(self, z_BZ: Tensor) -> Tensor:
         h_BF = F.relu(self.norms[0](self.dense(z_BZ)), inplace=True)
@@ -56,13 +56,13 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images to one logit each; a forward pass updates the running statistics, where there are any."""
 
-    def __init__(self, workload: Gan, params: layers.Params, groups: int, device: torch.device) -> None:
+    def __init__(self, workload: Gan, params: layers.Params, groups: int, forms: layers.Forms) -> None:
         super().__init__()
         self.leak = workload.leak
-        self.convs = layers.add_convs(self, workload.discriminator, params, device)
+        self.convs = layers.add_convs(self, workload.discriminator, params, forms)
         sides = {i: conv.side_out for i, conv in enumerate(workload.discriminator, start=1) if conv.norm}
-        self.norms = add_norms(self, "d", sides, workload, params, groups, device)
-        self.dense = layers.Dense(params, "d.dense", device)
+        self.norms = add_norms(self, "d", sides, workload, params, groups, forms)
+        self.dense = layers.Dense(params, "d.dense", forms)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         for i, conv in enumerate(self.convs, start=1):
@@ -70,16 +70,16 @@ class Discriminator(nn.Module):
             if i in self.norms:
                 x_BCHW = self.norms[i](x_BCHW)
             x_BCHW = F.leaky_relu(x_BCHW, self.leak, inplace=True)
-        return self.dense(layers.features(x_BCHW))
+        return self.dense(layers.features(x_BCHW)).to(self.dense.w.dtype)
 
 
 class Net(nn.Module):
     """Generator and discriminator, whose parameters have the spec's names."""
 
-    def __init__(self, workload: Gan, params: layers.Params, groups: int, device: torch.device) -> None:
+    def __init__(self, workload: Gan, params: layers.Params, groups: int, forms: layers.Forms) -> None:
         super().__init__()
-        self.g = Generator(workload, params, groups, device)
-        self.d = Discriminator(workload, params, groups, device)
+        self.g = Generator(workload, params, groups, forms)
+        self.d = Discriminator(workload, params, groups, forms)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +87,10 @@ class State:
     net: Net
     d_loss: Callable[[Tensor, Tensor], Tensor]  # leaves its gradients in the discriminator's parameters
     g_loss: Callable[[Tensor], Tensor]  # and in the generator's
-    g_optimizer: torch.optim.Optimizer
-    d_optimizer: torch.optim.Optimizer
+    g_update: optimizers.Update
+    d_update: optimizers.Update
     params: layers.Named
+    forms: layers.Forms
     variant: str
 
 
@@ -100,17 +101,19 @@ def build(
     workload: Gan, params: layers.Params, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Tensor]]]]:
     """State with `params` on the device, and the step."""
-    net = Net(workload, params, request.cell.norm_groups, torch.device(request.cell.platform))
+    forms = layers.choose(request)
+    net = Net(workload, params, request.cell.norm_groups, forms)
     named = layers.named(net)
 
-    def optimizer(prefix: str) -> torch.optim.Optimizer:
+    def update(prefix: str) -> optimizers.Update:
         part = {name: param for name, param in named.items() if name.startswith(prefix)}
-        return optimizers.build(workload.optimizer(request.cell.optimizer), part, workload.param_specs())
+        return optimizers.build(workload.optimizer(request.cell.optimizer), part, workload.param_specs(), request)
 
+    g_update, d_update = update("g."), update("d.")
     state = State(
-        net=net, params=named, variant=request.cell.variant, g_optimizer=optimizer("g."), d_optimizer=optimizer("d."),
-        d_loss=backend.program(partial(discriminator_loss, net), list(net.d.parameters()), request),
-        g_loss=backend.program(partial(generator_loss, net), list(net.g.parameters()), request),
+        net=net, params=named, forms=forms, variant=request.cell.variant, g_update=g_update, d_update=d_update,
+        d_loss=backend.program(partial(discriminator_loss, net), list(net.d.parameters()), request, d_update.scale),
+        g_loss=backend.program(partial(generator_loss, net), list(net.g.parameters()), request, g_update.scale),
     )  # fmt: skip
     return state, step
 
@@ -118,10 +121,10 @@ def build(
 def step(state: State, batch: Batch) -> tuple[State, dict[str, Tensor]]:
     """Two updates; the state is changed in place."""
     loss_d = state.d_loss(batch["image"].permute(0, 3, 1, 2), batch["z_d"])
-    state.d_optimizer.step()
+    state.d_update.step()
     loss_g = state.g_loss(batch["z_g"])
-    state.g_optimizer.step()
-    return state, {"discriminator": loss_d, "generator": loss_g}
+    state.g_update.step()
+    return state, {"discriminator": loss_d, "generator": loss_g, **optimizers.skipped(state.g_update, state.d_update)}
 
 
 def discriminator_loss(net: Net, real_BCHW: Tensor, z_BZ: Tensor) -> Tensor:
@@ -145,8 +148,8 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
         for prefix, net in nets.items()
         for i, norm in net.norms.items()
     }
-    wanted = [*optimizers.names(state.params, state.d_optimizer), *norms] if names is None else list(names)
-    both = (state.g_optimizer, state.d_optimizer)
+    wanted = [*optimizers.names(state.params, state.d_update), *norms] if names is None else list(names)
+    both = (state.g_update, state.d_update)
     arrays = optimizers.export(state.params, both, (name for name in wanted if name not in norms))
     for name in wanted:
         if name in norms:
@@ -156,12 +159,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
-    return {
-        "jit": state.variant == "compile",
-        "fused_optimizer": optimizers.fused(state.g_optimizer) and optimizers.fused(state.d_optimizer),
-        "layout": "Inductor's choice" if state.variant == "compile" else layers.layout(state.net.d.convs[0]),
-        "convolutions": layers.forms(state.net),
-    }
+    return evidence.seen(state.net, state.forms, state.variant, [state.g_update, state.d_update])
 
 
 def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -5,6 +5,7 @@ Images are NCHW to PyTorch and channels-last in memory: NHWC arrays, permuted wi
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,13 +13,36 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import spec
+from bench import precision, spec
 
 Params = Mapping[str, NDArray[Any]]
 Axes = tuple[int, ...]
 Named = Mapping[str, tuple[nn.Parameter, Axes]]  # by the spec's names, each with the axes that lead to its layout
 
 VECTOR = 16  # float32 numbers in a vector register of a CPU with AVX-512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forms:
+    """Where and how operations run; chosen once, from the request."""
+
+    device: torch.device
+    product: torch.dtype  # of the inputs of products
+    sequences_by_conv: bool  # matrix products of sequences as convolutions of size 1
+
+
+def choose(request: spec.Request) -> Forms:
+    """The forms that were measured fastest.
+
+    PyTorch hands matrix products to MKL, which keeps its AVX-512 kernels for Intel's processors, and convolutions to
+    oneDNN, which does not: on an AMD EPYC a step of lm small takes 0.6 of the time. Those of 16 bits are oneDNN's.
+    """
+    cell = request.cell
+    return Forms(
+        device=torch.device(cell.platform),
+        product=getattr(torch, precision.product(cell.precision)),
+        sequences_by_conv=cell.platform == "cpu" and cell.precision not in precision.MIXED,
+    )
 
 
 class Layer(nn.Module):
@@ -56,20 +80,18 @@ class Dense(Layer):
     w: nn.Parameter  # (O, I)
     b: nn.Parameter | None  # (O,)
 
-    def __init__(self, params: Params, name: str, device: torch.device) -> None:
-        super().__init__(params, name, device, {"w": (1, 0), "b": (0,)})
+    def __init__(self, params: Params, name: str, forms: Forms) -> None:
+        super().__init__(params, name, forms.device, {"w": (1, 0), "b": (0,)})
+        self.forms = forms
 
     def forward(self, x_BI: Tensor) -> Tensor:
-        return dense(x_BI, self.w, self.b)
+        return dense(x_BI, self.w, self.b, self.forms)
 
 
-def dense(x_BI: Tensor, w_OI: Tensor, b_O: Tensor | None = None) -> Tensor:
-    """x · wᵀ + b; sequences (B, T, I) on a CPU as a convolution of size 1.
-
-    PyTorch hands matrix products to MKL, which keeps its AVX-512 kernels for Intel's processors, and
-    convolutions to oneDNN, which does not: on an AMD EPYC a step of lm small takes 0.6 of the time.
-    """
-    if x_BI.ndim == 2 or not x_BI.is_cpu:
+def dense(x_BI: Tensor, w_OI: Tensor, b_O: Tensor | None, forms: Forms) -> Tensor:
+    """x · wᵀ + b; sequences are (B, T, I)."""
+    x_BI, w_OI, b_O = rounded(forms, x_BI, w_OI, b_O)
+    if x_BI.ndim == 2 or not forms.sequences_by_conv:
         return F.linear(x_BI, w_OI, b_O)
     x_BITH = x_BI.unsqueeze(2).permute(0, 3, 1, 2)
     return F.conv2d(x_BITH, w_OI[:, :, None, None], b_O).permute(0, 2, 3, 1).squeeze(2)
@@ -81,9 +103,10 @@ class Conv(Layer):
     w: nn.Parameter  # (O, I, H, W); transposed (I, O, H, W)
     b: nn.Parameter | None  # (O,)
 
-    def __init__(self, params: Params, conv: spec.Conv, device: torch.device) -> None:
-        super().__init__(params, conv.name, device, {"w": (2, 3, 0, 1) if conv.transposed else (3, 2, 0, 1), "b": (0,)})
-        self.conv = conv
+    def __init__(self, params: Params, conv: spec.Conv, forms: Forms) -> None:
+        axes = {"w": (2, 3, 0, 1) if conv.transposed else (3, 2, 0, 1), "b": (0,)}
+        super().__init__(params, conv.name, forms.device, axes)
+        self.conv, self.forms = conv, forms
         if not conv.transposed:
             self.form = conv2d
             # An image of one channel is in both layouts at once; then the kernel's decides
@@ -94,14 +117,17 @@ class Conv(Layer):
             self.form = conv_transpose2d
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
-        return self.form(x_BIHW, self.w, self.b, self.conv)
+        return self.form(*rounded(self.forms, x_BIHW, self.w, self.b), self.conv)
 
 
-def add_convs(
-    module: nn.Module, convs: tuple[spec.Conv, ...], params: Params, device: torch.device
-) -> tuple[Conv, ...]:
+def rounded(forms: Forms, x: Tensor, w: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Inputs of a product as it takes them: the same tensors, or of 16 bits; their gradients are widened again."""
+    return x.to(forms.product), w.to(forms.product), None if b is None else b.to(forms.product)
+
+
+def add_convs(module: nn.Module, convs: tuple[spec.Conv, ...], params: Params, forms: Forms) -> tuple[Conv, ...]:
     """Convolutions, also added to `module` under the last part of their names."""
-    added = tuple(Conv(params, conv, device) for conv in convs)
+    added = tuple(Conv(params, conv, forms) for conv in convs)
     for conv, layer in zip(convs, added, strict=True):
         module.add_module(conv.name.rpartition(".")[2], layer)
     return added
@@ -202,16 +228,3 @@ class LayerNorm(Layer):
 def softplus(x: Tensor) -> Tensor:
     """log(1 + eˣ); PyTorch turns to x itself at 20, where that is 2e-9 off: at 40 float64 cannot tell."""
     return F.softplus(x, threshold=40.0)
-
-
-def forms(net: nn.Module) -> str:
-    """The form of each convolution."""
-    return ", ".join(f"{name} {layer.form.__name__}" for name, layer in net.named_modules() if isinstance(layer, Conv))
-
-
-def layout(conv: Conv) -> str:
-    """Layout in memory that a convolution of an NHWC image really comes out in."""
-    side = conv.conv.side_in
-    with torch.no_grad():
-        y_BOHW = conv(conv.w.new_zeros(1, side, side, conv.conv.inputs).permute(0, 3, 1, 2))
-    return "channels_last" if y_BOHW.is_contiguous(memory_format=torch.channels_last) else "contiguous"

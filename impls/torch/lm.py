@@ -3,8 +3,9 @@
 Shapes: B batch, T context, V vocabulary, D model width, N heads, K head width, S = T + 1.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from bench.precision import MIXED, product, stored
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import backend, layers, optimizers
+from . import backend, evidence, layers, optimizers
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -28,28 +29,42 @@ def fused_attention(q_BNTK: Tensor, k_BNTK: Tensor, v_BNTK: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q_BNTK, k_BNTK, v_BNTK, is_causal=True)
 
 
-def plain_attention(q_BNTK: Tensor, k_BNTK: Tensor, v_BNTK: Tensor) -> Tensor:
-    """Causal attention of each head from matrix products and a softmax, in any precision."""
-    with sdpa_kernel(SDPBackend.MATH):
-        return fused_attention(q_BNTK, k_BNTK, v_BNTK)
+def plain_attention(mask_TT: Tensor, q_BNTK: Tensor, k_BNTK: Tensor, v_BNTK: Tensor) -> Tensor:
+    """Causal attention of each head from matrix products and a softmax, the latter in the mask's precision.
+
+    PyTorch's own such form turns 16-bit queries, keys and values to float32, the products with them.
+    """
+    scores_BNTT = q_BNTK @ k_BNTK.transpose(2, 3)
+    weights_BNTT = torch.add(mask_TT, scores_BNTT, alpha=1.0 / math.sqrt(q_BNTK.shape[3])).softmax(3)
+    return weights_BNTT.to(v_BNTK.dtype) @ v_BNTK
 
 
-def attention_for(request: Request) -> Attend:
-    return fused_attention if request.cell.kernels == "best" or request.cell.platform == "cpu" else plain_attention
+def attention_for(request: Request, context: int) -> Attend:
+    """The form of attention; on a CPU the fused kernel, but for 16 bits, where it is 1.5 to 3 times as slow."""
+    cell = request.cell
+    if cell.precision in MIXED if cell.platform == "cpu" else cell.kernels == "plain":
+        return partial(plain_attention, causal_mask(request, context))
+    return fused_attention
+
+
+def causal_mask(request: Request, context: int) -> Tensor:
+    """What is added to scores: −∞ where a key is later than the query."""
+    kept = getattr(torch, stored(request.cell.precision))
+    return torch.full((context, context), -math.inf, dtype=kept, device=request.cell.platform).triu(1)
 
 
 class Block(nn.Module):
     """Attention and perceptron, each behind a layer norm and beside a residual connection."""
 
-    def __init__(self, workload: Lm, params: layers.Params, i: int, device: torch.device, attend: Attend) -> None:
+    def __init__(self, workload: Lm, params: layers.Params, i: int, forms: layers.Forms, attend: Attend) -> None:
         super().__init__()
         self.head_width, self.attend = workload.head_width, attend
-        self.norm1 = layers.LayerNorm(params, f"h{i}.norm1", device, workload.norm_eps)
-        self.qkv = layers.Dense(params, f"h{i}.qkv", device)
-        self.out = layers.Dense(params, f"h{i}.out", device)
-        self.norm2 = layers.LayerNorm(params, f"h{i}.norm2", device, workload.norm_eps)
-        self.up = layers.Dense(params, f"h{i}.up", device)
-        self.down = layers.Dense(params, f"h{i}.down", device)
+        self.norm1 = layers.LayerNorm(params, f"h{i}.norm1", forms.device, workload.norm_eps)
+        self.qkv = layers.Dense(params, f"h{i}.qkv", forms)
+        self.out = layers.Dense(params, f"h{i}.out", forms)
+        self.norm2 = layers.LayerNorm(params, f"h{i}.norm2", forms.device, workload.norm_eps)
+        self.up = layers.Dense(params, f"h{i}.up", forms)
+        self.down = layers.Dense(params, f"h{i}.down", forms)
 
     def forward(self, h_BTD: Tensor) -> Tensor:
         h_BTD = h_BTD + self.attention(self.norm1(h_BTD))
@@ -67,27 +82,28 @@ class Block(nn.Module):
 class Net(nn.Module):
     """Tokens to logits; its parameters have the spec's names."""
 
-    def __init__(self, workload: Lm, params: layers.Params, device: torch.device, attend: Attend) -> None:
+    def __init__(self, workload: Lm, params: layers.Params, forms: layers.Forms, attend: Attend) -> None:
         super().__init__()
-        self.tok = layers.parameter(params["tok"], (0, 1), device)
-        self.pos = layers.parameter(params["pos"], (0, 1), device)
-        self.blocks = [Block(workload, params, i, device, attend) for i in range(workload.layers)]
+        self.tok = layers.parameter(params["tok"], (0, 1), forms.device)
+        self.pos = layers.parameter(params["pos"], (0, 1), forms.device)
+        self.blocks = [Block(workload, params, i, forms, attend) for i in range(workload.layers)]
         for i, block in enumerate(self.blocks):
             self.add_module(f"h{i}", block)
-        self.norm = layers.LayerNorm(params, "norm", device, workload.norm_eps)
+        self.forms = forms
+        self.norm = layers.LayerNorm(params, "norm", forms.device, workload.norm_eps)
 
     def forward(self, token_BT: Tensor) -> Tensor:
         h_BTD = F.embedding(token_BT, self.tok) + self.pos
         for block in self.blocks:
             h_BTD = block(h_BTD)
-        return layers.dense(self.norm(h_BTD), self.tok)
+        return layers.dense(self.norm(h_BTD), self.tok, None, self.forms).to(self.tok.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
     net: Net
     loss: Callable[[Tensor], Tensor]  # leaves its gradients in the parameters
-    optimizer: torch.optim.Optimizer
+    update: optimizers.Update
     params: layers.Named
     variant: str
 
@@ -99,18 +115,18 @@ def build(
     workload: Lm, params: layers.Params, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Tensor]]]]:
     """State with `params` on the device, and the step."""
-    net = Net(workload, params, torch.device(request.cell.platform), attention_for(request))
+    net = Net(workload, params, layers.choose(request), attention_for(request, workload.context))
     named = layers.named(net)
-    optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), named, workload.param_specs())
-    loss = backend.program(partial(cross_entropy, net), list(net.parameters()), request)
-    return State(net=net, loss=loss, optimizer=optimizer, params=named, variant=request.cell.variant), step
+    update = optimizers.build(workload.optimizer(request.cell.optimizer), named, workload.param_specs(), request)
+    loss = backend.program(partial(cross_entropy, net), list(net.parameters()), request, update.scale)
+    return State(net=net, loss=loss, update=update, params=named, variant=request.cell.variant), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, Tensor]]:
     """One update; the state is changed in place."""
     loss = state.loss(batch["token"])
-    state.optimizer.step()
-    return state, {"cross_entropy": loss}
+    state.update.step()
+    return state, {"cross_entropy": loss, **optimizers.skipped(state.update)}
 
 
 def cross_entropy(net: nn.Module, token_BS: Tensor) -> Tensor:
@@ -121,36 +137,37 @@ def cross_entropy(net: nn.Module, token_BS: Tensor) -> Tensor:
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
     """Arrays by the spec's names, in its layout: parameters and slots."""
-    wanted = optimizers.names(state.params, state.optimizer) if names is None else names
-    return optimizers.export(state.params, [state.optimizer], wanted)
+    wanted = optimizers.names(state.params, state.update) if names is None else names
+    return optimizers.export(state.params, [state.update], wanted)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
     block = state.net.blocks[0]
-    q_BNTK = state.net.tok.new_zeros(1, 1, state.net.pos.shape[0], block.head_width, requires_grad=True)
-    kernel = block.attend(q_BNTK, q_BNTK, q_BNTK).grad_fn
-    return {
-        "jit": state.variant == "compile",
-        "fused_optimizer": optimizers.fused(state.optimizer),
-        "attention": "" if kernel is None else kernel.name(),
-    }
+    shape = (1, 1, state.net.pos.shape[0], block.head_width)
+    q_BNTK = state.net.tok.new_zeros(shape, dtype=state.net.forms.product, requires_grad=True)
+    kernel = evidence.kernel_of(block.attend(q_BNTK, q_BNTK, q_BNTK))
+    found = evidence.seen(state.net, state.net.forms, state.variant, [state.update])
+    return found | {"attention": kernel}
 
 
 def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
     """What `best` takes that is not exact in float64; on a CPU nothing."""
-    if attention_for(request) is plain_attention or request.cell.platform == "cpu":
+    if request.cell.platform == "cpu" or request.cell.kernels == "plain":
         return {}
     return {"attention": partial(run_attention, workload, request)}
 
 
 def run_attention(workload: Lm, request: Request, form: str) -> dict[str, NDArray[Any]]:
     """Attention of two sequences, and its gradients to queries, keys and values, in one of the three forms."""
+    exact = replace(request, cell=replace(request.cell, precision="fp64"))
+    chosen = exact if form == "exact" else request
+    dtype = getattr(torch, product(chosen.cell.precision))
+    attend = partial(plain_attention, causal_mask(chosen, workload.context))
     shape = (2, workload.heads, workload.context, workload.head_width)
-    dtype = torch.float64 if form == "exact" else torch.float32
     rng = np.random.default_rng(0)
     q, k, v, given = (torch.tensor(rng.normal(size=shape), dtype=dtype, device=request.cell.platform) for _ in range(4))
     inputs = [x.requires_grad_() for x in (q, k, v)]
-    out = (fused_attention if form == "best" else plain_attention)(*inputs)
+    out = (fused_attention if form == "best" else attend)(*inputs)
     gradients = torch.autograd.grad(out, inputs, given)
-    return backend.read(dict(zip(("out", "q", "k", "v"), (out, *gradients), strict=True)))
+    return backend.read(dict(zip(("out", "q", "k", "v"), (x.double() for x in (out, *gradients)), strict=True)))

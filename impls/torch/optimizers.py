@@ -1,6 +1,8 @@
 """Optimizers as `bench.optimizer.Optimizer` states them: PyTorch's own, fused where it has such a kernel."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.optimizer import Optimizer
-from bench.spec import Param
+from bench.spec import Param, Request
 
 from .layers import Named
+from .loss_scale import LossScale, on_host
 
 ADAM = {"m": "exp_avg", "v": "exp_avg_sq"}
 SLOTS = {  # the spec's name: PyTorch's
@@ -22,7 +25,39 @@ SLOTS = {  # the spec's name: PyTorch's
 }
 
 
-def build(numbers: Optimizer, params: Named, specs: Mapping[str, Param]) -> torch.optim.Optimizer:
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """What makes one update from the gradients that lie in the parameters."""
+
+    optimizer: torch.optim.Optimizer
+    step: Callable[[], object]
+    loss_scale: LossScale | None = None  # in fp16
+
+    @property
+    def scale(self) -> Tensor | None:
+        return None if self.loss_scale is None else self.loss_scale.value
+
+
+def build(numbers: Optimizer, params: Named, specs: Mapping[str, Param], request: Request) -> Update:
+    """The update of `params` by their optimizer, in fp16 behind a loss scale."""
+    optimizer = build_optimizer(numbers, params, specs)
+    if request.cell.precision != "fp16":
+        return Update(optimizer=optimizer, step=optimizer.step)
+    scale = LossScale(torch.device(request.cell.platform))
+    if numbers.kind == "sgd":  # the fused kernel takes buffers of a first update that was skipped as they were found
+        for param, _ in params.values():
+            optimizer.state[param]["momentum_buffer"] = torch.zeros_like(param)
+    update = optimizer.step if fused(optimizer) and not numbers.warmup else on_host(optimizer)
+    return Update(optimizer=optimizer, step=partial(scale.step, optimizer, update), loss_scale=scale)
+
+
+def skipped(*updates: Update) -> dict[str, Tensor]:
+    """As one of a step's losses: how many updates did not happen so far; nothing without a loss scale."""
+    counts = [update.loss_scale.skipped for update in updates if update.loss_scale is not None]
+    return {"skipped": torch.stack(counts).sum()} if counts else {}
+
+
+def build_optimizer(numbers: Optimizer, params: Named, specs: Mapping[str, Param]) -> torch.optim.Optimizer:
     """The optimizer over `params`, those that decay in a group of their own.
 
     The fused kernels on a CPU read gradients in the order of the parameter's memory, whatever their strides.
@@ -93,19 +128,17 @@ def slots(optimizer: torch.optim.Optimizer) -> dict[str, str]:
     return {slot: own for slot, own in found.items() if slot != "avg" or optimizer.defaults["centered"]}
 
 
-def names(params: Named, optimizer: torch.optim.Optimizer) -> list[str]:
+def names(params: Named, update: Update) -> list[str]:
     """All names that `export` knows."""
-    return [*params, *(f"{slot}/{name}" for slot in slots(optimizer) for name in params)]
+    return [*params, *(f"{slot}/{name}" for slot in slots(update.optimizer) for name in params)]
 
 
-def export(
-    params: Named, optimizers: Iterable[torch.optim.Optimizer], wanted: Iterable[str]
-) -> dict[str, NDArray[Any]]:
+def export(params: Named, updates: Iterable[Update], wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
     """Copies of parameters `<param>` and slots `<slot>/<param>` in the spec's layout; slots are zero at first."""
     state = {
-        param: {slot: kept[own] for slot, own in slots(optimizer).items()}
-        for optimizer in optimizers
-        for param, kept in optimizer.state.items()
+        param: {slot: kept[own] for slot, own in slots(update.optimizer).items()}
+        for update in updates
+        for param, kept in update.optimizer.state.items()
     }
 
     def tensor(name: str) -> Tensor:

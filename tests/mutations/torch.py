@@ -75,7 +75,7 @@ FAKE = """    with torch.no_grad():
 """
 LOSS_D = "    return layers.softplus(-net.d(real_BCHW)).mean() + layers.softplus(net.d(fake_BCHW)).mean()"
 LOSS_G = "    return layers.softplus(-net.d(net.g(z_BZ))).mean()"
-UPDATE_D = """    state.d_optimizer.step()
+UPDATE_D = """    state.d_update.step()
     loss_g = state.g_loss(batch["z_g"])
 """
 SDPA = "    return F.scaled_dot_product_attention(q_BNTK, k_BNTK, v_BNTK, is_causal=True)"
@@ -126,7 +126,7 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "generator-not-detached": (
         *edit("gan.py", FAKE, "    fake_BCHW = net.g(z_BZ)\n"),
         *edit("gan.py", "list(net.d.parameters())", "list(net.parameters())"),
-        *edit("gan.py", UPDATE_D, "    state.g_optimizer.step()\n" + UPDATE_D),
+        *edit("gan.py", UPDATE_D, "    state.g_update.step()\n" + UPDATE_D),
     ),
     # The language model
     "exact-gelu": edit("lm.py", 'F.gelu(self.up(x_BTD), approximate="tanh")', "F.gelu(self.up(x_BTD))"),
@@ -144,7 +144,7 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
         "        q_BTD, k_BTD, v_BTD = (x.flatten(2) for x in x_BTNK.chunk(3, dim=-1))",
     ),
     "embedding-untied": edit(
-        "lm.py", "layers.dense(self.norm(h_BTD), self.tok)", "layers.dense(self.norm(h_BTD), self.tok.detach())"
+        "lm.py", "layers.dense(self.norm(h_BTD), self.tok,", "layers.dense(self.norm(h_BTD), self.tok.detach(),"
     ),
     "position-off-by-one": edit("lm.py", "+ self.pos\n", "+ self.pos.roll(-1, 0)\n"),
     "labels-not-shifted": edit("lm.py", "token_BS[:, 1:].flatten()", "token_BS[:, :-1].flatten()"),

@@ -1,0 +1,38 @@
+"""The check that waiting really waited, on PyTorch's own work handed to a thread as to a device's queue."""
+
+from typing import Any
+
+import pytest
+
+from tests.parity.test_precision_torch import trials
+
+SYNC = "measured('sync')"
+ONE_DOOR = ("measured('sync', 'read')", "measured('sync', 'export')")
+BOTH_DOORS = "measured('sync', 'read', 'export')"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return trials("measured()", SYNC, *ONE_DOOR, BOTH_DOORS, folder=tmp_path_factory.mktemp("compiled"))
+
+
+def test_an_honest_device_passes(found: dict[str, Any]) -> None:
+    assert found["measured()"]["status"] == "ok", found["measured()"]["reason"]
+    assert found["measured()"]["at rest"]
+
+
+@pytest.mark.parametrize("trial", [SYNC, *ONE_DOOR])
+def test_forgotten_wait_is_invalid(found: dict[str, Any], trial: str) -> None:
+    """Also where losses, or else parameters, can be read without waiting: the check reads both."""
+    assert found[trial]["status"] == "invalid"
+    assert "sync does not wait" in found[trial]["reason"]
+
+
+@pytest.mark.xfail(strict=True, reason="where nothing that is read waits, no time is left over to be seen")
+def test_forgotten_wait_behind_both_doors_is_invalid(found: dict[str, Any]) -> None:
+    assert found[BOTH_DOORS]["status"] == "invalid"
+
+
+def test_numbers_that_change_with_nothing_dispatched_tell_of_it(found: dict[str, Any]) -> None:
+    """What would catch that: a parameter, read once more a little later."""
+    assert not found[BOTH_DOORS]["at rest"]
