@@ -12,24 +12,25 @@ from numpy.typing import NDArray
 from bench.spec import Conv, Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import evidence, layers, optimizers
+from . import evidence, layers, optimizers, scaling
 
 
 def encoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, x_BHWC: tf.Tensor) -> tf.Tensor:
     """Images to codes."""
     for conv, convs in zip(workload.encoder, workload.encoder_blocks, strict=True):
         x_BHWC = block(params, forms, convs, tf.nn.relu(layers.conv(params, forms, conv, x_BHWC)))
-    return layers.dense(params, "enc.dense", tf.reshape(x_BHWC, (-1, workload.features)))
+    return layers.dense(params, forms, "enc.dense", tf.reshape(x_BHWC, (-1, workload.features)))
 
 
 def decoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, code_BZ: tf.Tensor) -> tf.Tensor:
     """Codes to images in [0, 1]."""
-    h_BF = tf.nn.relu(layers.dense(params, "dec.dense", code_BZ))
+    h_BF = tf.nn.relu(layers.dense(params, forms, "dec.dense", code_BZ))
     h_BHWC = tf.reshape(h_BF, (-1, workload.seed_side, workload.seed_side, workload.seed_channels))
     *levels, (last, last_block) = zip(workload.decoder, workload.decoder_blocks, strict=True)
     for conv, convs in levels:
         h_BHWC = tf.nn.relu(layers.conv(params, forms, conv, block(params, forms, convs, h_BHWC)))
-    return tf.sigmoid(layers.conv(params, forms, last, block(params, forms, last_block, h_BHWC)))
+    logits_BHWC = layers.conv(params, forms, last, block(params, forms, last_block, h_BHWC))
+    return layers.rounded(forms, tf.sigmoid(layers.wide(forms, logits_BHWC)))
 
 
 def block(params: layers.Params, forms: layers.Forms, convs: tuple[Conv, ...], h_BHWC: tf.Tensor) -> tf.Tensor:
@@ -58,7 +59,7 @@ def build(
     """State with `params` on the device, and the step."""
     forms, swapped = layers.choose(request), layers.swapped_kernels(workload.decoder)
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
-    training = optimizers.build(numbers, params, specs, swapped, forms.apart)
+    training = optimizers.build(numbers, params, specs, request.cell.precision, swapped, forms.apart)
     shape = (workload.batch, workload.side, workload.side, workload.channels)
 
     @tf.function(
@@ -66,15 +67,15 @@ def build(
         jit_compile=request.cell.variant == "xla",
         input_signature=[tf.TensorSpec(shape, params["enc.dense.w"].dtype)],
     )
-    def function(x_BHWC: tf.Tensor) -> tf.Tensor:
-        return update(workload, forms, training, x_BHWC)
+    def function(x_BHWC: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"reconstruction": update(workload, forms, training, x_BHWC)} | scaling.skipped(training.scaling)
 
     return State(training, function, function.get_concrete_function()), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
     """One update; the state is changed in place."""
-    return state, {"reconstruction": state.graph(batch["image"])}
+    return state, state.graph(batch["image"])
 
 
 def update(workload: Autoencoder, forms: layers.Forms, training: optimizers.Training, x_BHWC: tf.Tensor) -> tf.Tensor:
@@ -84,7 +85,7 @@ def update(workload: Autoencoder, forms: layers.Forms, training: optimizers.Trai
         tape.watch(params)
         y_BHWC = decoder(workload, params, forms, encoder(workload, params, forms, x_BHWC))
         loss = layers.total(forms, tf.square(y_BHWC - x_BHWC)) / layers.number(workload.batch, x_BHWC)
-    optimizers.update(training, tape.gradient(loss, params))
+    optimizers.update(training, tape.gradient(loss, params, scaling.of_loss(training.scaling)))
     return loss
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import evidence, layers, optimizers
+from . import evidence, layers, optimizers, scaling
 
 
 class Net(NamedTuple):
@@ -34,7 +34,7 @@ def generator(net: Net, params: layers.Params, z_BZ: tf.Tensor) -> tf.Tensor:
     workload = net.workload
     side, channels = workload.seed_side, workload.seed_channels
     norm = normalise(net, params)
-    h_BF, statistics_GF = norm("g.norm0", layers.dense(params, "g.dense", z_BZ))
+    h_BF, statistics_GF = norm("g.norm0", layers.dense(params, net.forms, "g.dense", z_BZ))
     all_GF = [statistics_GF]
     h_BHWC = tf.reshape(tf.nn.relu(h_BF), (-1, side, side, channels))
     for i, conv in enumerate(workload.generator, start=1):
@@ -44,7 +44,7 @@ def generator(net: Net, params: layers.Params, z_BZ: tf.Tensor) -> tf.Tensor:
             all_GF.append(statistics_GF)
             h_BHWC = tf.nn.relu(h_BHWC)
     follow(net.g_running_GA, all_GF, workload.norm_momentum)
-    return tf.tanh(h_BHWC)
+    return tf.tanh(layers.wide(net.forms, h_BHWC))
 
 
 def discriminator(net: Net, params: layers.Params, x_BHWC: tf.Tensor) -> tf.Tensor:
@@ -58,7 +58,8 @@ def discriminator(net: Net, params: layers.Params, x_BHWC: tf.Tensor) -> tf.Tens
             all_GF.append(statistics_GF)
         x_BHWC = layers.leaky_relu(net.forms, x_BHWC, workload.leak)
     follow(net.d_running_GA, all_GF, workload.norm_momentum)
-    return layers.dense(params, "d.dense", tf.reshape(x_BHWC, (-1, workload.logit_inputs)))
+    logit_B1 = layers.dense(params, net.forms, "d.dense", tf.reshape(x_BHWC, (-1, workload.logit_inputs)))
+    return layers.wide(net.forms, logit_B1)
 
 
 def normalise(net: Net, params: layers.Params) -> partial[tuple[tf.Tensor, tf.Tensor]]:
@@ -93,7 +94,7 @@ def build(
     def training(prefix: str) -> optimizers.Training:
         part = {name: array for name, array in params.items() if name.startswith(prefix)}
         numbers, swapped = workload.optimizer(request.cell.optimizer), layers.swapped_kernels(workload.generator)
-        return optimizers.build(numbers, part, workload.param_specs(), swapped, forms.apart)
+        return optimizers.build(numbers, part, workload.param_specs(), request.cell.precision, swapped, forms.apart)
 
     def running(prefix: str) -> tf.Variable:
         starts = [np.repeat((0.0, 1.0), count) for name, count in workload.norm_specs().items() if name[:2] == prefix]
@@ -107,16 +108,17 @@ def build(
         jit_compile=request.cell.variant == "xla",
         input_signature=[tf.TensorSpec(shape, dtype) for shape in (image, noise, noise)],
     )
-    def function(real_BHWC: tf.Tensor, z_d_BZ: tf.Tensor, z_g_BZ: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return update_discriminator(net, real_BHWC, z_d_BZ), update_generator(net, z_g_BZ)
+    def function(real_BHWC: tf.Tensor, z_d_BZ: tf.Tensor, z_g_BZ: tf.Tensor) -> dict[str, tf.Tensor]:
+        losses = {"discriminator": update_discriminator(net, real_BHWC, z_d_BZ)}
+        losses["generator"] = update_generator(net, z_g_BZ)
+        return losses | scaling.skipped(net.d.scaling, net.g.scaling)
 
     return State(net, function, function.get_concrete_function()), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
     """Two updates; the state is changed in place."""
-    loss_d, loss_g = state.graph(batch["image"], batch["z_d"], batch["z_g"])
-    return state, {"discriminator": loss_d, "generator": loss_g}
+    return state, state.graph(batch["image"], batch["z_d"], batch["z_g"])
 
 
 def update_discriminator(net: Net, real_BHWC: tf.Tensor, z_BZ: tf.Tensor) -> tf.Tensor:
@@ -127,7 +129,7 @@ def update_discriminator(net: Net, real_BHWC: tf.Tensor, z_BZ: tf.Tensor) -> tf.
         tape.watch(params)
         loss_real = tf.reduce_mean(tf.nn.softplus(-discriminator(net, params, real_BHWC)))
         loss = loss_real + tf.reduce_mean(tf.nn.softplus(discriminator(net, params, fake_BHWC)))
-    optimizers.update(net.d, tape.gradient(loss, params))
+    optimizers.update(net.d, tape.gradient(loss, params, scaling.of_loss(net.d.scaling)))
     return loss
 
 
@@ -138,7 +140,7 @@ def update_generator(net: Net, z_BZ: tf.Tensor) -> tf.Tensor:
         tape.watch(params)
         fake_BHWC = generator(net, params, z_BZ)
         loss = tf.reduce_mean(tf.nn.softplus(-discriminator(net, optimizers.weights(net.d), fake_BHWC)))
-    optimizers.update(net.g, tape.gradient(loss, params))
+    optimizers.update(net.g, tape.gradient(loss, params, scaling.of_loss(net.g.scaling)))
     return loss
 
 

@@ -1,32 +1,36 @@
 """Layers as the workloads state them: functions of the parameters by the spec's names, a layer's name, its input.
 
 Shapes: B batch, I and O features or channels in and out, F features or channels, G norm groups, M samples and
-positions of a group, H and W image sides; L and S are the channels of the larger and of the smaller image that a
-convolution joins. Images are NHWC.
+positions of a group, H and W image sides. Images are NHWC.
+
+A product rounds its inputs to the type of products; what comes next widens its result to the stored type, unless it is
+exact or rounds but once in the narrow one. Where the two types are one no cast is an operation.
 
 Gradients are written out in closed form where that takes fewer passes over memory than what the tape makes of
 the forward pass: a graph on a CPU runs operator by operator, each reading and writing whole tensors.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from bench import precision
 from bench.spec import Conv, Request
+
+from .convolutions import Gradient, convolve, convolve_transposed
 
 Arrays = Mapping[str, NDArray[Any]]  # by the spec's names
 Params = Mapping[str, tf.Tensor]
-Gradient = Callable[..., Any]
-
-VECTOR = 16  # float32 numbers in the widest vector of a processor
 
 
 class Forms(NamedTuple):
-    """How operations are written that have more than one form."""
+    """How operations are written that have more than one form, and in which types."""
 
+    product: tf.DType  # of a product's inputs
+    stored: tf.DType  # of everything else
     phases: bool  # transposed convolutions to few channels
     fused_norm: bool  # batch norm by TensorFlow's kernel, which knows no float64
     sum_by_product: bool  # long sums as a product with ones
@@ -40,7 +44,13 @@ def choose(request: Request) -> Forms:
     graph = cell.variant == "graph"
     fused = graph and cell.kernels == "best" and cell.precision != "fp64" and cell.norm_groups == 1
     return Forms(
-        phases=graph, fused_norm=fused, sum_by_product=not graph, select=not graph, apart=math.inf if graph else 1 << 16
+        product=tf.as_dtype(precision.product(cell.precision)),
+        stored=tf.as_dtype(precision.stored(cell.precision)),
+        phases=graph,
+        fused_norm=fused,
+        sum_by_product=not graph,
+        select=not graph,
+        apart=math.inf if graph else 1 << 16,
     )
 
 
@@ -57,91 +67,49 @@ def total(forms: Forms, x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.linalg.matvec(x_BF, tf.ones(x_BF.shape[1], x.dtype)))
 
 
-def dense(params: Params, name: str, x_BI: tf.Tensor) -> tf.Tensor:
+def dense(params: Params, forms: Forms, name: str, x_BI: tf.Tensor) -> tf.Tensor:
     """y_BO = x_BI · w + b."""
-    return _add_bias(params, name, tf.matmul(x_BI, params[f"{name}.w"]))
+    return _add_bias(params, name, tf.matmul(*narrow(forms, x_BI, params[f"{name}.w"])))
 
 
 def conv(params: Params, forms: Forms, spec: Conv, x_BHWI: tf.Tensor) -> tf.Tensor:
     """The convolution or transposed convolution that `spec` describes, with its bias if it has one."""
-    convolve = _conv_transposed if spec.transposed else _conv
-    return _add_bias(params, spec.name, convolve(x_BHWI, params[f"{spec.name}.w"], spec, forms))
+    product = convolve_transposed if spec.transposed else convolve
+    x_BHWI, w_HWLS = narrow(forms, x_BHWI, params[f"{spec.name}.w"])
+    return _add_bias(params, spec.name, product(x_BHWI, w_HWLS, spec, forms.phases))
+
+
+def narrow(forms: Forms, *inputs: tf.Tensor) -> list[tf.Tensor]:
+    """The inputs of a product, rounded to its type; the gradient to a weight is widened again."""
+    return [tf.cast(x, forms.product) for x in inputs]
+
+
+def wide(forms: Forms, x: tf.Tensor) -> tf.Tensor:
+    """The result of a product, in the type that functions of an element, sums and losses are computed in."""
+    return tf.cast(x, forms.stored)
+
+
+def rounded(forms: Forms, x: tf.Tensor) -> tf.Tensor:
+    """What an element-wise function gives, rounded to the type of products, where no product comes after it."""
+    return wide(forms, tf.cast(x, forms.product))
 
 
 def _add_bias(params: Params, name: str, y: tf.Tensor) -> tf.Tensor:
-    bias_O = params.get(f"{name}.b")
-    return y if bias_O is None else tf.nn.bias_add(y, bias_O)  # which oneDNN takes into the product before it
+    """In the product's type, which oneDNN takes into the product before it; the gradient is summed in the bias's."""
+
+    @tf.custom_gradient
+    def biased(y: tf.Tensor, bias_O: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return dy, tf.raw_ops.BiasAddGrad(out_backprop=tf.cast(dy, bias_O.dtype))
+
+        return tf.nn.bias_add(y, tf.cast(bias_O, y.dtype)), gradient
+
+    return biased(y, params[f"{name}.b"]) if f"{name}.b" in params else y
 
 
 def swapped_kernels(convs: tuple[Conv, ...]) -> list[str]:
     """Names of the kernels that are kept as (H, W, out, in), as TensorFlow's transposed convolution takes them."""
     return [f"{spec.name}.w" for spec in convs if spec.transposed]
-
-
-# Each of the two convolutions is the transpose of the other, and so is its gradient with respect to its input.
-# Kernels are (H, W, L, S) in both.
-
-
-def _conv(x_BHWL: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv, forms: Forms) -> tf.Tensor:
-    @tf.custom_gradient
-    def convolve(x_BHWL: tf.Tensor, w_HWLS: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
-        def gradient(dy_BHWS: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return _spread(dy_BHWS, w_HWLS, spec, forms), _kernel_gradient(x_BHWL, dy_BHWS, w_HWLS, spec)
-
-        return _correlate(x_BHWL, w_HWLS, spec), gradient
-
-    return convolve(x_BHWL, w_HWLS)
-
-
-def _conv_transposed(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv, forms: Forms) -> tf.Tensor:
-    @tf.custom_gradient
-    def convolve(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
-        def gradient(dy_BHWL: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return _correlate(dy_BHWL, w_HWLS, spec), _kernel_gradient(dy_BHWL, x_BHWS, w_HWLS, spec)
-
-        return _spread(x_BHWS, w_HWLS, spec, forms), gradient
-
-    return convolve(x_BHWS, w_HWLS)
-
-
-def _correlate(x_BHWL: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
-    """From the large image to the small one: y[o] = Σ_k x[o·stride + k − pad_before] · w[k] per axis."""
-    return tf.nn.conv2d(x_BHWL, w_HWLS, spec.stride, "SAME")
-
-
-def _kernel_gradient(x_BHWL: tf.Tensor, y_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
-    strides = (1, spec.stride, spec.stride, 1)
-    return tf.raw_ops.Conv2DBackpropFilter(
-        input=x_BHWL, filter_sizes=w_HWLS.shape, out_backprop=y_BHWS, strides=strides, padding="SAME"
-    )
-
-
-def _spread(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv, forms: Forms) -> tf.Tensor:
-    """From the small image to the large one: y[i·stride + k − pad_before] += x[i] · w[k] per axis."""
-    if forms.phases and spec.stride > 1 and spec.stride**2 * w_HWLS.shape[2] <= VECTOR:
-        return _spread_phases(x_BHWS, w_HWLS, spec)
-    batch, side, _, _ = x_BHWS.shape
-    large = (batch, side * spec.stride, side * spec.stride, w_HWLS.shape[2])
-    return tf.nn.conv2d_transpose(x_BHWS, w_HWLS, large, spec.stride, "SAME")
-
-
-def _spread_phases(x_BHWS: tf.Tensor, w_HWLS: tf.Tensor, spec: Conv) -> tf.Tensor:
-    """The same as a convolution that makes the stride·stride phases of the image, held as channels (Shi et al. 2016).
-
-    With zeros before the kernel until its padding is q whole strides, and after it until it has m strides, input i
-    reaches outputs stride·(i + j − q) + r, for j < m and r < stride. Twice as fast by oneDNN where L is 1: its
-    transposed convolution takes as long for 1 channel as for 16. XLA's does not.
-    """
-    s, q = spec.stride, -(-spec.pad_before // spec.stride)
-    before = q * s - spec.pad_before
-    m = -(-(before + spec.kernel) // s)
-    edges = (before, m * s - before - spec.kernel)
-    large, small = w_HWLS.shape[2:]
-    w_jrjrLS = tf.reshape(tf.pad(w_HWLS, (edges, edges, (0, 0), (0, 0))), (m, s, m, s, large, small))
-    w_jjSrrL = tf.transpose(tf.reverse(w_jrjrLS, (0, 2)), (0, 2, 5, 1, 3, 4))
-    pads = ((0, 0), (m - 1 - q, q), (m - 1 - q, q), (0, 0))
-    phases = tf.nn.conv2d(x_BHWS, tf.reshape(w_jjSrrL, (m, m, small, s * s * large)), 1, pads)
-    return tf.nn.depth_to_space(phases, s)
 
 
 def batch_norm(
@@ -161,22 +129,22 @@ def batch_norm(
         mean_G1F = tf.reduce_mean(x_GMF, 1, keepdims=True)
         centred_GMF = x_GMF - mean_G1F
         var_G1F = tf.reduce_mean(tf.square(centred_GMF), 1, keepdims=True)
-        inverse_G1F = tf.math.rsqrt(var_G1F + number(eps, x))
+        inverse_G1F = tf.math.rsqrt(var_G1F + number(eps, x_GMF))
         slope_G1F = inverse_G1F * scale_F
 
         def gradient(dy_GMF: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             dshift_G1F = tf.reduce_sum(dy_GMF, 1, keepdims=True)
             dscale_G1F = tf.reduce_sum(dy_GMF * centred_GMF, 1, keepdims=True) * inverse_G1F
-            share = number(1.0 / x_GMF.shape[1], x)
+            share = number(1.0 / x_GMF.shape[1], x_GMF)
             towards_mean_GMF = centred_GMF * (dscale_G1F * inverse_G1F * share) + dshift_G1F * share
             dx_GMF = (dy_GMF - towards_mean_GMF) * slope_G1F
             return dx_GMF, tf.reduce_sum(dscale_G1F, (0, 1)), tf.reduce_sum(dshift_G1F, (0, 1))
 
         return (centred_GMF * slope_G1F + shift_F, tf.concat((mean_G1F, var_G1F), 2)[:, 0]), gradient
 
-    x_GMF = tf.reshape(x, (groups, -1, x.shape[-1]))
+    x_GMF = tf.reshape(wide(forms, x), (groups, -1, x.shape[-1]))
     y_GMF, statistics_GF = normalise(x_GMF, params[f"{name}.scale"], params[f"{name}.shift"])
-    return tf.reshape(y_GMF, x.shape), statistics_GF
+    return tf.reshape(tf.cast(y_GMF, x.dtype), x.shape), statistics_GF
 
 
 def _batch_norm_fused(params: Params, name: str, x: tf.Tensor, eps: float) -> tuple[tf.Tensor, tf.Tensor]:
@@ -191,7 +159,7 @@ def _batch_norm_fused(params: Params, name: str, x: tf.Tensor, eps: float) -> tu
 
 
 def layer_norm(params: Params, name: str, x_BF: tf.Tensor, eps: float) -> tf.Tensor:
-    """Normalised over the last axis."""
+    """Normalised over the last axis; the product that takes it rounds it."""
 
     @tf.custom_gradient
     def normalise(x_BF: tf.Tensor, scale_F: tf.Tensor, shift_F: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
@@ -218,6 +186,7 @@ def leaky_relu(forms: Forms, x: tf.Tensor, leak: float) -> tf.Tensor:
     In a graph the slope as a tensor is cheaper than `tf.where`, whose scalars are spread out element by element.
     Taken as max(x, leak·x), TensorFlow's graph optimiser finds a leaky relu to fuse, and fails.
     """
+    x = wide(forms, x)
     if forms.select:
         return tf.where(x > 0, x, x * number(leak, x))
     return x * tf.stop_gradient(tf.maximum(tf.sign(x), number(leak, x)))

@@ -4,6 +4,7 @@ Shapes: B batch, T context, V vocabulary, D model width, N heads, K head width, 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,53 +14,62 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import evidence, layers, optimizers
+from . import evidence, layers, optimizers, scaling
 
 
-def logits(workload: Lm, params: layers.Params, token_BT: tf.Tensor) -> tf.Tensor:
+def logits(workload: Lm, params: layers.Params, forms: layers.Forms, token_BT: tf.Tensor) -> tf.Tensor:
     """Tokens to logits_MV."""
     h_BTD = embed(params["tok"], token_BT) + params["pos"]
     h_MD = tf.reshape(h_BTD, (-1, workload.width))
     for i in range(workload.layers):
-        h_MD += attention(workload, params, f"h{i}", layers.layer_norm(params, f"h{i}.norm1", h_MD, workload.norm_eps))
-        h_MD += mlp(params, f"h{i}", layers.layer_norm(params, f"h{i}.norm2", h_MD, workload.norm_eps))
-    return tf.matmul(layers.layer_norm(params, "norm", h_MD, workload.norm_eps), params["tok"], transpose_b=True)
+        x_MD = layers.layer_norm(params, f"h{i}.norm1", h_MD, workload.norm_eps)
+        h_MD += layers.wide(forms, attention(workload, params, forms, f"h{i}", x_MD))
+        x_MD = layers.layer_norm(params, f"h{i}.norm2", h_MD, workload.norm_eps)
+        h_MD += layers.wide(forms, mlp(params, forms, f"h{i}", x_MD))
+    x_MD, tok_VD = layers.narrow(forms, layers.layer_norm(params, "norm", h_MD, workload.norm_eps), params["tok"])
+    return layers.wide(forms, tf.matmul(x_MD, tok_VD, transpose_b=True))
 
 
-def attention(workload: Lm, params: layers.Params, name: str, x_MD: tf.Tensor) -> tf.Tensor:
+def attention(workload: Lm, params: layers.Params, forms: layers.Forms, name: str, x_MD: tf.Tensor) -> tf.Tensor:
     shape = (-1, workload.context, 3, workload.heads, workload.head_width)
-    qkv_BT3NK = tf.reshape(layers.dense(params, f"{name}.qkv", x_MD), shape)
-    a_BNTK = attend(*tf.unstack(tf.transpose(qkv_BT3NK, (2, 0, 3, 1, 4))))
+    qkv_BT3NK = tf.reshape(layers.dense(params, forms, f"{name}.qkv", x_MD), shape)
+    a_BNTK = attend(forms, *tf.unstack(tf.transpose(qkv_BT3NK, (2, 0, 3, 1, 4))))
     a_MD = tf.reshape(tf.transpose(a_BNTK, (0, 2, 1, 3)), x_MD.shape)
-    return layers.dense(params, f"{name}.out", a_MD)
+    return layers.dense(params, forms, f"{name}.out", a_MD)
 
 
-def mlp(params: layers.Params, name: str, x_MD: tf.Tensor) -> tf.Tensor:
-    return layers.dense(params, f"{name}.down", layers.gelu(layers.dense(params, f"{name}.up", x_MD)))
+def mlp(params: layers.Params, forms: layers.Forms, name: str, x_MD: tf.Tensor) -> tf.Tensor:
+    h_MF = layers.gelu(layers.wide(forms, layers.dense(params, forms, f"{name}.up", x_MD)))
+    return layers.dense(params, forms, f"{name}.down", h_MF)
 
 
-@tf.custom_gradient
-def attend(q_BNTK: tf.Tensor, k_BNTK: tf.Tensor, v_BNTK: tf.Tensor) -> tuple[tf.Tensor, layers.Gradient]:
-    """Causal attention of each head.
+def attend(forms: layers.Forms, q_BNTK: tf.Tensor, k_BNTK: tf.Tensor, v_BNTK: tf.Tensor) -> tf.Tensor:
+    """Causal attention of each head: four products, between them softmax in the stored type.
 
     The gradient takes Σ a·da over the keys as Σ o·do over K (Dao et al. 2022): two passes over T×T less. Scaled are
     the queries: TensorFlow's graph optimiser fuses scores that are scaled and then masked, and a tiny step takes 12
     times as long.
     """
     side = q_BNTK.shape[2]
-    scale = layers.number(q_BNTK.shape[3] ** -0.5, q_BNTK)
-    mask_TT = tf.constant(np.where(np.tri(side, dtype=bool), 0.0, -np.inf), q_BNTK.dtype)
-    q_BNTK *= scale
-    a_BNTT = tf.nn.softmax(tf.matmul(q_BNTK, k_BNTK, transpose_b=True) + mask_TT)
-    o_BNTK = tf.matmul(a_BNTT, v_BNTK)
+    mask_TT = tf.constant(np.where(np.tri(side, dtype=bool), 0.0, -np.inf), forms.stored)
+    wide, narrow = partial(layers.wide, forms), partial(layers.narrow, forms)
 
-    def gradient(do_BNTK: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        dv_BNTK = tf.matmul(a_BNTT, do_BNTK, transpose_a=True)
-        da_BNTT = tf.matmul(do_BNTK, v_BNTK, transpose_b=True)
-        ds_BNTT = (da_BNTT - tf.reduce_sum(do_BNTK * o_BNTK, 3, keepdims=True)) * a_BNTT
-        return tf.matmul(ds_BNTT, k_BNTK) * scale, tf.matmul(ds_BNTT, q_BNTK, transpose_a=True), dv_BNTK
+    @tf.custom_gradient
+    def attention(q_BNTK: tf.Tensor, k_BNTK: tf.Tensor, v_BNTK: tf.Tensor) -> tuple[tf.Tensor, layers.Gradient]:
+        (a_BNTT,) = narrow(tf.nn.softmax(wide(tf.matmul(q_BNTK, k_BNTK, transpose_b=True)) + mask_TT))
+        o_BNTK = tf.matmul(a_BNTT, v_BNTK)
 
-    return o_BNTK, gradient
+        def gradient(do_BNTK: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            dv_BNTK = tf.matmul(a_BNTT, do_BNTK, transpose_a=True)
+            da_BNTT = wide(tf.matmul(do_BNTK, v_BNTK, transpose_b=True))
+            mean_BNT1 = tf.reduce_sum(wide(do_BNTK) * wide(o_BNTK), 3, keepdims=True)
+            (ds_BNTT,) = narrow((da_BNTT - mean_BNT1) * wide(a_BNTT))
+            return tf.matmul(ds_BNTT, k_BNTK), tf.matmul(ds_BNTT, q_BNTK, transpose_a=True), dv_BNTK
+
+        return o_BNTK, gradient
+
+    q_BNTK = wide(q_BNTK)
+    return attention(*narrow(q_BNTK * layers.number(q_BNTK.shape[3] ** -0.5, q_BNTK)), k_BNTK, v_BNTK)
 
 
 @tf.custom_gradient
@@ -104,32 +114,32 @@ def build(
     workload: Lm, params: layers.Arrays, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
-    numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
-    training = optimizers.build(numbers, params, specs, apart=layers.choose(request).apart)
+    forms, numbers = layers.choose(request), workload.optimizer(request.cell.optimizer)
+    training = optimizers.build(numbers, params, workload.param_specs(), request.cell.precision, apart=forms.apart)
 
     @tf.function(
         autograph=False,
         jit_compile=request.cell.variant == "xla",
         input_signature=[tf.TensorSpec((workload.batch, workload.context + 1), tf.int64)],
     )
-    def function(token_BS: tf.Tensor) -> tf.Tensor:
-        return update(workload, training, token_BS)
+    def function(token_BS: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"cross_entropy": update(workload, forms, training, token_BS)} | scaling.skipped(training.scaling)
 
     return State(training, function, function.get_concrete_function()), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
     """One update; the state is changed in place."""
-    return state, {"cross_entropy": state.graph(batch["token"])}
+    return state, state.graph(batch["token"])
 
 
-def update(workload: Lm, training: optimizers.Training, token_BS: tf.Tensor) -> tf.Tensor:
+def update(workload: Lm, forms: layers.Forms, training: optimizers.Training, token_BS: tf.Tensor) -> tf.Tensor:
     """One update on the prediction of each next token."""
     params = optimizers.weights(training)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
-        loss = cross_entropy(logits(workload, params, token_BS[:, :-1]), tf.reshape(token_BS[:, 1:], (-1,)))
-    optimizers.update(training, tape.gradient(loss, params))
+        loss = cross_entropy(logits(workload, params, forms, token_BS[:, :-1]), tf.reshape(token_BS[:, 1:], (-1,)))
+    optimizers.update(training, tape.gradient(loss, params, scaling.of_loss(training.scaling)))
     return loss
 
 

@@ -5,7 +5,7 @@ for each parameter, for large ones the same. Shapes: N elements of a vector.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from bench.optimizer import Optimizer
 from bench.spec import Param
 
+from . import scaling
+
 Tensors = Mapping[str, tf.Tensor]  # by the spec's names
+When = Callable[[tf.Tensor, Any], tf.Tensor]  # a number of an update, and what stands for it in one that is skipped
 
 # Elements. A parameter that starts and ends on 64 bytes is a view of the vector, any other is copied each step.
 ALIGNMENT = 16
@@ -45,12 +48,14 @@ class Training(NamedTuple):
     numbers: Optimizer
     vectors: tuple[Vector, ...]
     step: tf.Variable  # int64, updates done
+    scaling: scaling.Scaling | None
 
 
 def build(
     optimizer: Optimizer,
     params: Mapping[str, NDArray[Any]],
     specs: Mapping[str, Param],
+    precision: str,
     swapped: Iterable[str] = (),
     apart: float = math.inf,
 ) -> Training:
@@ -69,7 +74,7 @@ def build(
         for names in groups
         if names
     )
-    return Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64))
+    return Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64), scaling.build(precision))
 
 
 def _vector(
@@ -105,14 +110,21 @@ def _pieces(vector: Vector) -> dict[str, tf.Tensor]:
 
 
 def update(training: Training, gradients: Tensors) -> None:
-    """One update."""
-    numbers = training.numbers
-    t = training.step.assign_add(1)
-    rate = _rate(numbers, t)
-    all_N = _clipped(numbers, [_joined(vector, gradients) for vector in training.vectors])
+    """One update; where a scale forbids it, one that changes nothing."""
+    numbers, when, t = training.numbers, always, training.step + 1
+    all_N = [_joined(vector, gradients) for vector in training.vectors]
+    if training.scaling:
+        all_N, when = scaling.unscale(training.scaling, all_N)
+    training.step.assign(when(t, training.step))
+    all_N, rate = _clipped(numbers, all_N), when(_rate(numbers, t), 0.0)
     apply = {"adam": _adam, "adamw": _adam, "rmsprop": _rmsprop, "sgd": _sgd}[numbers.kind]
     for vector, g_N in zip(training.vectors, all_N, strict=True):
-        apply(numbers, vector, g_N, rate, t)
+        apply(numbers, vector, g_N, rate, t, when)
+
+
+def always(value: tf.Tensor, otherwise: Any) -> tf.Tensor:
+    """What an update takes that is sure to happen."""
+    return value
 
 
 def _joined(vector: Vector, gradients: Tensors) -> tf.Tensor:
@@ -143,7 +155,7 @@ def _clipped(numbers: Optimizer, all_N: list[tf.Tensor]) -> list[tf.Tensor]:
     return [g_N * scale for g_N in all_N]
 
 
-def _adam(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t: tf.Tensor) -> None:
+def _adam(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t: tf.Tensor, when: When) -> None:
     """`ResourceApplyAdam` computes p ← p − α·m / (sqrt(v) + ε′), and its own bias correction is 1 for powers of 0.
 
     With α = lr_t·sqrt(1 − β₂ᵗ) / (1 − β₁ᵗ) and ε′ = ε·sqrt(1 − β₂ᵗ) that is the spec's formula.
@@ -159,26 +171,27 @@ def _adam(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t
     tf.raw_ops.ResourceApplyAdam(
         var=vector.p_N.handle, m=vector.slots["m"].handle, v=vector.slots["v"].handle, grad=g_N,
         beta1_power=tf.constant(0, dtype), beta2_power=tf.constant(0, dtype),
-        lr=tf.cast(rate * root / correction1, dtype), beta1=tf.constant(beta1, dtype), beta2=tf.constant(beta2, dtype),
+        lr=tf.cast(rate * root / correction1, dtype),
+        beta1=when(tf.constant(beta1, dtype), 1.0), beta2=when(tf.constant(beta2, dtype), 1.0),
         epsilon=tf.cast(tf.constant(numbers.eps, rate.dtype) * root, dtype),
     )  # fmt: skip
 
 
-def _rmsprop(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t: tf.Tensor) -> None:
+def _rmsprop(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t: tf.Tensor, when: When) -> None:
     """TensorFlow's kernels have epsilon inside the root and the rate inside the momentum: the root is written out."""
-    share = tf.constant(1.0 - numbers.smoothing, g_N.dtype)
+    share = when(tf.constant(1.0 - numbers.smoothing, g_N.dtype), 0.0)
     v_N = vector.slots["v"].assign_add((tf.square(g_N) - vector.slots["v"]) * share)
     if numbers.centered:
         avg_N = vector.slots["avg"].assign_add((g_N - vector.slots["avg"]) * share)
         v_N = v_N - tf.square(avg_N)
-    _sgd(numbers, vector, g_N / (tf.sqrt(v_N) + tf.constant(numbers.eps, g_N.dtype)), rate, t)
+    _sgd(numbers, vector, g_N / (tf.sqrt(v_N) + tf.constant(numbers.eps, g_N.dtype)), rate, t, when)
 
 
-def _sgd(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t: tf.Tensor) -> None:
+def _sgd(numbers: Optimizer, vector: Vector, g_N: tf.Tensor, rate: tf.Tensor, t: tf.Tensor, when: When) -> None:
     """`ResourceApplyMomentum` is the spec's formula; its Keras form would hold the rate in the momentum."""
     tf.raw_ops.ResourceApplyMomentum(
         var=vector.p_N.handle, accum=vector.slots["mom"].handle, grad=g_N, lr=tf.cast(rate, g_N.dtype),
-        momentum=tf.constant(numbers.momentum, g_N.dtype), use_nesterov=numbers.nesterov,
+        momentum=when(tf.constant(numbers.momentum, g_N.dtype), 1.0), use_nesterov=numbers.nesterov,
     )  # fmt: skip
 
 
