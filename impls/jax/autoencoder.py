@@ -16,31 +16,31 @@ from numpy.typing import NDArray
 from bench.spec import Conv, Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import backend, layers, optimizers
+from . import backend, layers, loss_scale, optimizers
 
 
-def encoder(workload: Autoencoder, params: layers.Params, x_BHWC: Array) -> Array:
+def encoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, x_BHWC: Array) -> Array:
     """Images to codes."""
     for conv, block in zip(workload.encoder, workload.encoder_blocks, strict=True):
-        x_BHWC = residual(params, block, jax.nn.relu(layers.conv(params, conv, x_BHWC)))
-    return layers.dense(params, "enc.dense", layers.features(x_BHWC))
+        x_BHWC = residual(params, forms, block, jax.nn.relu(layers.conv(params, forms, conv, x_BHWC)))
+    return layers.dense(params, forms, "enc.dense", layers.features(x_BHWC))
 
 
-def decoder(workload: Autoencoder, params: layers.Params, code_BZ: Array) -> Array:
+def decoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, code_BZ: Array) -> Array:
     """Codes to images in [0, 1]."""
-    h_BHWC = layers.images(layers.dense(params, "dec.dense", code_BZ), workload.seed_side)
+    h_BHWC = layers.images(layers.dense(params, forms, "dec.dense", code_BZ), workload.seed_side)
     for conv, block in zip(workload.decoder, workload.decoder_blocks, strict=True):
-        h_BHWC = layers.conv(params, conv, residual(params, block, jax.nn.relu(h_BHWC)))
-    return jax.nn.sigmoid(h_BHWC)
+        h_BHWC = layers.conv(params, forms, conv, residual(params, forms, block, jax.nn.relu(h_BHWC)))
+    return layers.rounded(jax.nn.sigmoid, h_BHWC)
 
 
-def residual(params: layers.Params, block: tuple[Conv, ...], h_BHWC: Array) -> Array:
+def residual(params: layers.Params, forms: layers.Forms, block: tuple[Conv, ...], h_BHWC: Array) -> Array:
     """A residual block; without convolutions the image itself."""
     if not block:
         return h_BHWC
     first, second = block
-    inner_BHWC = jax.nn.relu(layers.conv(params, first, h_BHWC))
-    return jax.nn.relu(h_BHWC + layers.conv(params, second, inner_BHWC))
+    inner_BHWC = jax.nn.relu(layers.conv(params, forms, first, h_BHWC))
+    return jax.nn.relu(h_BHWC + layers.conv(params, forms, second, inner_BHWC))
 
 
 class State(NamedTuple):
@@ -56,22 +56,26 @@ def build(
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Array]]]]:
     """State with `params` on the device, and the step."""
     named = {name: jnp.array(array) for name, array in params.items()}
-    optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), workload.param_specs())
-    return State(named, optimizer.init(named)), jax.jit(partial(step, workload, optimizer), donate_argnums=0)
+    numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
+    training = optimizers.build(numbers, specs, request.cell.precision)
+    function = partial(step, workload, layers.choose(request), training)
+    return State(named, training.init(named)), jax.jit(function, donate_argnums=0)
 
 
 def step(
-    workload: Autoencoder, optimizer: optax.GradientTransformation, state: State, batch: Batch
+    workload: Autoencoder, forms: layers.Forms, training: optimizers.Training, state: State, batch: Batch
 ) -> tuple[State, dict[str, Array]]:
     """One update; the state's memory becomes the new state's."""
-    loss, grads = jax.value_and_grad(partial(reconstruction, workload))(state.params, batch["image"])
-    return State(*optimizers.apply(optimizer, grads, state.slots, state.params)), {"reconstruction": loss}
+    loss = partial(reconstruction, workload, forms, batch["image"])
+    value, grads = training.value_and_grad(loss, state.slots)(state.params)
+    state = State(*training.apply(grads, state.slots, state.params))
+    return state, {"reconstruction": value} | loss_scale.skipped(state.slots)
 
 
-def reconstruction(workload: Autoencoder, params: layers.Params, x_BHWC: Array) -> Array:
+def reconstruction(workload: Autoencoder, forms: layers.Forms, x_BHWC: Array, params: layers.Params) -> Array:
     """Squared error, summed over an image and averaged over the batch."""
-    y_BHWC = decoder(workload, params, encoder(workload, params, x_BHWC))
-    return jnp.square(y_BHWC - x_BHWC).sum() / len(x_BHWC)
+    y_BHWC = decoder(workload, params, forms, encoder(workload, params, forms, x_BHWC))
+    return jnp.square(layers.wide(y_BHWC) - x_BHWC).sum() / len(x_BHWC)
 
 
 def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:

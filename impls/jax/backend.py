@@ -24,7 +24,9 @@ def configure(request: Request) -> None:
     environment when the first device is asked for. Subnormals are flushed to zero by XLA's default there.
     """
     os.environ["PJRT_NPROC"] = str(request.threads)
-    jax.config.update("jax_default_matmul_precision", "highest")  # no TF32, nor bfloat16 passes on a TPU
+    # "highest" is no TF32, nor bfloat16 passes on a TPU.
+    precision = "tensorfloat32" if request.cell.precision == "tf32" else "highest"
+    jax.config.update("jax_default_matmul_precision", precision)
     # Without it float64 arrays become float32; a kernel's test compares with float64.
     jax.config.update("jax_enable_x64", request.cell.precision == "fp64" or request.task == "kernels")
     # Compiled programs, however small or quickly made, are kept in the cell's own folder or nowhere.

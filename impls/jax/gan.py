@@ -17,40 +17,47 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import backend, layers, optimizers
+from . import backend, layers, loss_scale, optimizers
 
 
-def generator(
-    workload: Gan, params: layers.Params, stats: layers.Stats, groups: int, z_BZ: Array
-) -> tuple[Array, layers.Stats]:
+class Net(NamedTuple):
+    """All that a network is besides its parameters and running statistics."""
+
+    workload: Gan
+    forms: layers.Forms
+    groups: int
+
+
+def generator(net: Net, params: layers.Params, stats: layers.Stats, z_BZ: Array) -> tuple[Array, layers.Stats]:
     """Noise to images in [−1, 1], and the running statistics after this forward pass."""
-    norm = batch_norm(workload, params, groups)
-    h_BF, stats = norm("g.norm0", layers.dense(params, "g.dense", z_BZ), stats)
+    workload, forms, _ = net
+    norm = batch_norm(net, params)
+    h_BF, stats = norm("g.norm0", layers.dense(params, forms, "g.dense", z_BZ), stats)
     h_BHWC = layers.images(jax.nn.relu(h_BF), workload.seed_side)
     for i, conv in enumerate(workload.generator, start=1):
-        h_BHWC = layers.conv(params, conv, h_BHWC)
+        h_BHWC = layers.conv(params, forms, conv, h_BHWC)
         if conv.norm:
             h_BHWC, stats = norm(f"g.norm{i}", h_BHWC, stats)
             h_BHWC = jax.nn.relu(h_BHWC)
-    return jnp.tanh(h_BHWC), stats
+    return layers.rounded(jnp.tanh, h_BHWC), stats
 
 
-def discriminator(
-    workload: Gan, params: layers.Params, stats: layers.Stats, groups: int, x_BHWC: Array
-) -> tuple[Array, layers.Stats]:
+def discriminator(net: Net, params: layers.Params, stats: layers.Stats, x_BHWC: Array) -> tuple[Array, layers.Stats]:
     """Images to one logit each, and the running statistics after this forward pass."""
-    norm = batch_norm(workload, params, groups)
+    workload, forms, _ = net
+    norm = batch_norm(net, params)
     for i, conv in enumerate(workload.discriminator, start=1):
-        x_BHWC = layers.conv(params, conv, x_BHWC)
+        x_BHWC = layers.conv(params, forms, conv, x_BHWC)
         if conv.norm:
             x_BHWC, stats = norm(f"d.norm{i}", x_BHWC, stats)
         x_BHWC = layers.leaky_relu(x_BHWC, workload.leak)
-    return layers.dense(params, "d.dense", layers.features(x_BHWC)), stats
+    return layers.wide(layers.dense(params, forms, "d.dense", layers.features(x_BHWC))), stats
 
 
-def batch_norm(workload: Gan, params: layers.Params, groups: int) -> Callable[..., tuple[Array, layers.Stats]]:
+def batch_norm(net: Net, params: layers.Params) -> Callable[..., tuple[Array, layers.Stats]]:
     """Batch norm with the workload's numbers: (name, x, running statistics) -> (y, those after it)."""
-    return partial(layers.batch_norm, params, groups=groups, momentum=workload.norm_momentum, eps=workload.norm_eps)
+    momentum, eps = net.workload.norm_momentum, net.workload.norm_eps
+    return partial(layers.batch_norm, params, groups=net.groups, momentum=momentum, eps=eps)
 
 
 class State(NamedTuple):
@@ -75,48 +82,47 @@ def build(
         name: (jnp.zeros((groups, features), dtype), jnp.ones((groups, features), dtype))
         for name, features in workload.norm_specs().items()
     }
-    optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), workload.param_specs())
-    state = State(g, d, optimizer.init(g), optimizer.init(d), stats)
-    return state, jax.jit(partial(step, workload, optimizer, groups), donate_argnums=0)
+    numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
+    training = optimizers.build(numbers, specs, request.cell.precision)
+    net = Net(workload, layers.choose(request), groups)
+    state = State(g, d, training.init(g), training.init(d), stats)
+    return state, jax.jit(partial(step, net, training), donate_argnums=0)
 
 
-def step(
-    workload: Gan, optimizer: optax.GradientTransformation, groups: int, state: State, batch: Batch
-) -> tuple[State, dict[str, Array]]:
+def step(net: Net, training: optimizers.Training, state: State, batch: Batch) -> tuple[State, dict[str, Array]]:
     """Two updates; the state's memory becomes the new state's."""
-    state, loss_d = update_discriminator(workload, optimizer, groups, state, batch["image"], batch["z_d"])
-    state, loss_g = update_generator(workload, optimizer, groups, state, batch["z_g"])
-    return state, {"discriminator": loss_d, "generator": loss_g}
+    state, loss_d = update_discriminator(net, training, state, batch["image"], batch["z_d"])
+    state, loss_g = update_generator(net, training, state, batch["z_g"])
+    losses = {"discriminator": loss_d, "generator": loss_g}
+    return state, losses | loss_scale.skipped(state.d_slots, state.g_slots)
 
 
 def update_discriminator(
-    workload: Gan, optimizer: optax.GradientTransformation, groups: int, state: State, real_BHWC: Array, z_BZ: Array
+    net: Net, training: optimizers.Training, state: State, real_BHWC: Array, z_BZ: Array
 ) -> tuple[State, Array]:
     """One update on a real and a generated batch; no gradient reaches the generator, whose pass is outside."""
-    fake_BHWC, after_g = generator(workload, state.g, state.stats, groups, z_BZ)
+    fake_BHWC, after_g = generator(net, state.g, state.stats, z_BZ)
 
     def loss(d: optimizers.Arrays) -> tuple[Array, layers.Stats]:
-        real_B1, after_real = discriminator(workload, d, after_g, groups, real_BHWC)
-        fake_B1, after_fake = discriminator(workload, d, after_real, groups, fake_BHWC)
+        real_B1, after_real = discriminator(net, d, after_g, real_BHWC)
+        fake_B1, after_fake = discriminator(net, d, after_real, fake_BHWC)
         return jax.nn.softplus(-real_B1).mean() + jax.nn.softplus(fake_B1).mean(), after_fake
 
-    (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.d)
-    d, d_slots = optimizers.apply(optimizer, grads, state.d_slots, state.d)
+    (value, stats), grads = training.value_and_grad(loss, state.d_slots, has_aux=True)(state.d)
+    d, d_slots = training.apply(grads, state.d_slots, state.d)
     return state._replace(d=d, d_slots=d_slots, stats=stats), value
 
 
-def update_generator(
-    workload: Gan, optimizer: optax.GradientTransformation, groups: int, state: State, z_BZ: Array
-) -> tuple[State, Array]:
+def update_generator(net: Net, training: optimizers.Training, state: State, z_BZ: Array) -> tuple[State, Array]:
     """One update through the discriminator; gradients of its parameters are never computed."""
 
     def loss(g: optimizers.Arrays) -> tuple[Array, layers.Stats]:
-        fake_BHWC, after_g = generator(workload, g, state.stats, groups, z_BZ)
-        fake_B1, after_d = discriminator(workload, state.d, after_g, groups, fake_BHWC)
+        fake_BHWC, after_g = generator(net, g, state.stats, z_BZ)
+        fake_B1, after_d = discriminator(net, state.d, after_g, fake_BHWC)
         return jax.nn.softplus(-fake_B1).mean(), after_d
 
-    (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.g)
-    g, g_slots = optimizers.apply(optimizer, grads, state.g_slots, state.g)
+    (value, stats), grads = training.value_and_grad(loss, state.g_slots, has_aux=True)(state.g)
+    g, g_slots = training.apply(grads, state.g_slots, state.g)
     return state._replace(g=g, g_slots=g_slots, stats=stats), value
 
 

@@ -1,17 +1,23 @@
 """Layers as the workloads state them: functions of the parameters by the spec's names, a layer's name, its input.
 
 Shapes: B batch, I and O features or channels in and out, F features or channels, G norm groups, H and W image
-sides, D the last axis, whatever it is. Images are NHWC, kernels HWIO.
+sides, D the last axis, M, K, N the axes of a product, S samples and positions. Images are NHWC, kernels HWIO.
+
+A product rounds its inputs to the type of products; everything else is computed in the stored type and rounded to the
+type that it came in. Where the two types are one no cast is an operation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.experimental.layout import Layout, with_layout_constraint
 
-from bench.spec import Conv
+from bench import precision
+from bench.spec import Conv, Request
 
 Params = Mapping[str, Array]
 Stats = dict[str, tuple[Array, Array]]  # running mean_GF and var_GF by the name of the norm
@@ -20,29 +26,66 @@ LAYOUT = ("NHWC", "HWIO", "NHWC")
 TRANSPOSED = "dilated image; both gradients by the plain convolution"
 
 
-def dense(params: Params, name: str, x_BI: Array) -> Array:
+class Forms(NamedTuple):
+    """In which types operations are computed, and how products are written that have more than one form."""
+
+    product: Any  # type of a product's inputs, and of its result
+    stored: Any  # type of everything else
+    straight: bool  # matrix products give the stored type, and read operands row by row
+
+
+def choose(request: Request) -> Forms:
+    """The forms that were measured fastest.
+
+    XLA's kernels for bfloat16 on a CPU take matrix products of exactly that form, at twice the speed of float32; others
+    it widens.
+    """
+    cell = request.cell
+    types = (jnp.dtype(type_(cell.precision)) for type_ in (precision.product, precision.stored))
+    return Forms(*types, straight=cell.platform == "cpu" and cell.precision == "bf16")
+
+
+def dense(params: Params, forms: Forms, name: str, x_BI: Array) -> Array:
     """y_BO = x_BI · w + b, with any number of axes in the place of B."""
-    y_BO: Array = _matmul(x_BI, params[f"{name}.w"])
-    return y_BO + params[f"{name}.b"] if f"{name}.b" in params else y_BO
+    return _add_bias(params, name, matmul(forms, x_BI, params[f"{name}.w"]))
 
 
-@jax.custom_vjp
-def _matmul(x_BI: Array, w_IO: Array) -> Array:
-    return x_BI @ w_IO
+def _add_bias(params: Params, name: str, y: Array) -> Array:
+    return (y + params[f"{name}.b"]).astype(y.dtype) if f"{name}.b" in params else y
 
 
-def _matmul_forward(x_BI: Array, w_IO: Array) -> tuple[Array, tuple[Array, Array]]:
-    return x_BI @ w_IO, (x_BI, w_IO)
+def matmul(forms: Forms, a_MK: Array, b: Array, turned: bool = False) -> Array:
+    """A product of a and b_KN, or, b being turned, b_NK; with any number of axes before both or before a alone."""
+    rows_MK = a_MK.reshape(-1, a_MK.shape[-1]) if b.ndim == 2 else a_MK
+    y_MN = _matmul(forms, turned, rows_MK.astype(forms.product), b.astype(forms.product))
+    return y_MN.reshape(*a_MK.shape[:-1], -1)
 
 
-def _matmul_backward(inputs: tuple[Array, Array], dy_BO: Array) -> tuple[Array, Array]:
-    """The gradient to w as it lies: JAX's rule makes its transpose, and XLA is 2.8 times as slow in that on a CPU."""
-    x_BI, w_IO = inputs
-    x_MI, dy_MO = (x.reshape(-1, x.shape[-1]) for x in (x_BI, dy_BO))
-    return dy_BO @ w_IO.T, x_MI.T @ dy_MO
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _matmul(forms: Forms, turned: bool, a_MK: Array, b: Array) -> Array:
+    return _multiply(forms, a_MK, b.mT if turned else b)
+
+
+def _matmul_forward(forms: Forms, turned: bool, a_MK: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _matmul(forms, turned, a_MK, b), (a_MK, b)
+
+
+def _matmul_backward(forms: Forms, turned: bool, inputs: tuple[Array, Array], dy_MN: Array) -> tuple[Array, Array]:
+    """The gradient to b as b lies: JAX's rule makes its transpose, and XLA is 2.8 times as slow in that on a CPU."""
+    a_MK, b = inputs
+    if turned:
+        return _multiply(forms, dy_MN, b), _multiply(forms, dy_MN.mT, a_MK)
+    return _multiply(forms, dy_MN, b.mT), _multiply(forms, a_MK.mT, dy_MN)
 
 
 _matmul.defvjp(_matmul_forward, _matmul_backward)
+
+
+def _multiply(forms: Forms, a_MK: Array, b_KN: Array) -> Array:
+    if not forms.straight:
+        return a_MK @ b_KN
+    rows = (with_layout_constraint(x, Layout(tuple(range(x.ndim)))) for x in (a_MK, b_KN))
+    return jnp.matmul(*rows, preferred_element_type=forms.stored).astype(forms.product)
 
 
 def images(x_BF: Array, side: int) -> Array:
@@ -55,11 +98,11 @@ def features(x_BHWC: Array) -> Array:
     return x_BHWC.reshape(len(x_BHWC), -1)
 
 
-def conv(params: Params, spec: Conv, x_BHWI: Array) -> Array:
+def conv(params: Params, forms: Forms, spec: Conv, x_BHWI: Array) -> Array:
     """The convolution or transposed convolution that `spec` describes, with its bias if it has one."""
     convolve = _conv_transposed if spec.transposed else _conv
-    y_BHWO: Array = convolve(x_BHWI, params[f"{spec.name}.w"], spec)
-    return y_BHWO + params[f"{spec.name}.b"] if f"{spec.name}.b" in params else y_BHWO
+    w_HWIO = params[f"{spec.name}.w"]
+    return _add_bias(params, spec.name, convolve(x_BHWI.astype(forms.product), w_HWIO.astype(forms.product), spec))
 
 
 def _conv(x_BHWI: Array, w_HWIO: Array, spec: Conv) -> Array:
@@ -100,7 +143,7 @@ def batch_norm(
 ) -> tuple[Array, Stats]:
     """Normalised over each group of consecutive samples, and over H and W; x is BF or BHWF. Updates the statistics."""
     # On a CPU XLA takes Σ x·y beside a group axis of 1 for a batch of matrix products: 25 times slower. No such axis.
-    x_GNF = x.reshape((groups, -1, x.shape[-1]) if groups > 1 else (-1, x.shape[-1]))
+    x_GNF = wide(x).reshape((groups, -1, x.shape[-1]) if groups > 1 else (-1, x.shape[-1]))
     mean_G1F = x_GNF.mean(-2, keepdims=True)
     centred_GNF = x_GNF - mean_G1F
     var_G1F = jnp.square(centred_GNF).mean(-2, keepdims=True)
@@ -109,7 +152,7 @@ def batch_norm(
         momentum * running_GF + (1 - momentum) * now_G1F.reshape(running_GF.shape)
         for running_GF, now_G1F in zip(stats[name], (mean_G1F, var_G1F), strict=True)
     )
-    return y_GNF.reshape(x.shape), stats | {name: (mean_GF, var_GF)}
+    return y_GNF.reshape(x.shape).astype(x.dtype), stats | {name: (mean_GF, var_GF)}
 
 
 def layer_norm(params: Params, name: str, x_BD: Array, eps: float) -> Array:
@@ -120,4 +163,14 @@ def layer_norm(params: Params, name: str, x_BD: Array, eps: float) -> Array:
 
 
 def leaky_relu(x: Array, leak: float) -> Array:
-    return jnp.where(x > 0, x, leak * x)
+    return rounded(lambda x: jnp.where(x > 0, x, leak * x), x)
+
+
+def rounded(function: Callable[[Array], Array], x: Array) -> Array:
+    """A function of each element, computed in the stored type and rounded once to the type of x."""
+    return function(wide(x)).astype(x.dtype)
+
+
+def wide(x: Array) -> Array:
+    """In the stored type."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

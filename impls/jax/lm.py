@@ -16,43 +16,45 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import backend, layers, optimizers
+from . import backend, layers, loss_scale, optimizers
 
 
-def block(workload: Lm, params: layers.Params, name: str, h_BTD: Array) -> Array:
+def block(workload: Lm, params: layers.Params, forms: layers.Forms, name: str, h_BTD: Array) -> Array:
     """Attention and perceptron, each behind a layer norm and beside a residual connection."""
     norm = partial(layers.layer_norm, params, eps=workload.norm_eps)
-    h_BTD = h_BTD + attention(workload, params, name, norm(f"{name}.norm1", h_BTD))
-    return h_BTD + mlp(params, name, norm(f"{name}.norm2", h_BTD))
+    h_BTD = h_BTD + attention(workload, params, forms, name, norm(f"{name}.norm1", h_BTD))
+    return h_BTD + mlp(params, forms, name, norm(f"{name}.norm2", h_BTD))
 
 
-def attention(workload: Lm, params: layers.Params, name: str, x_BTD: Array) -> Array:
+def attention(workload: Lm, params: layers.Params, forms: layers.Forms, name: str, x_BTD: Array) -> Array:
     heads = (*x_BTD.shape[:2], workload.heads, workload.head_width)
-    q, k, v = jnp.split(layers.dense(params, f"{name}.qkv", x_BTD), 3, axis=-1)
-    a_BNTK = attend(*(x_BTD.reshape(heads).swapaxes(1, 2) for x_BTD in (q, k, v)))
-    return layers.dense(params, f"{name}.out", a_BNTK.swapaxes(1, 2).reshape(x_BTD.shape))
+    q, k, v = jnp.split(layers.dense(params, forms, f"{name}.qkv", x_BTD), 3, axis=-1)
+    a_BNTK = attend(forms, *(x_BTD.reshape(heads).swapaxes(1, 2) for x_BTD in (q, k, v)))
+    return layers.dense(params, forms, f"{name}.out", a_BNTK.swapaxes(1, 2).reshape(x_BTD.shape))
 
 
-def attend(q_BNTK: Array, k_BNTK: Array, v_BNTK: Array) -> Array:
+def attend(forms: layers.Forms, q_BNTK: Array, k_BNTK: Array, v_BNTK: Array) -> Array:
     """Causal attention of each head; JAX's own takes the softmax in float32 whatever the inputs are."""
     context, width = q_BNTK.shape[2:]
-    score_BNTT = (q_BNTK / width**0.5) @ k_BNTK.swapaxes(2, 3)
+    score_BNTT = layers.matmul(forms, layers.wide(q_BNTK) / width**0.5, k_BNTK, turned=True)
     causal_TT = jnp.tri(context, dtype=bool)
-    return jax.nn.softmax(jnp.where(causal_TT, score_BNTT, -jnp.inf)) @ v_BNTK
+    weight_BNTT = jax.nn.softmax(jnp.where(causal_TT, layers.wide(score_BNTT), -jnp.inf))
+    return layers.matmul(forms, weight_BNTT, v_BNTK)
 
 
-def mlp(params: layers.Params, name: str, x_BTD: Array) -> Array:
-    return layers.dense(
-        params, f"{name}.down", jax.nn.gelu(layers.dense(params, f"{name}.up", x_BTD), approximate=True)
-    )
+def mlp(params: layers.Params, forms: layers.Forms, name: str, x_BTD: Array) -> Array:
+    up_BTF = layers.dense(params, forms, f"{name}.up", x_BTD)
+    gelu = partial(jax.nn.gelu, approximate=True)
+    return layers.dense(params, forms, f"{name}.down", layers.rounded(gelu, up_BTF))
 
 
-def logits(workload: Lm, params: layers.Params, token_BT: Array) -> Array:
+def logits(workload: Lm, params: layers.Params, forms: layers.Forms, token_BT: Array) -> Array:
     """Tokens to one logit for each of the vocabulary."""
     h_BTD = params["tok"][token_BT] + params["pos"]
     for i in range(workload.layers):
-        h_BTD = block(workload, params, f"h{i}", h_BTD)
-    return layers.layer_norm(params, "norm", h_BTD, workload.norm_eps) @ params["tok"].T
+        h_BTD = block(workload, params, forms, f"h{i}", h_BTD)
+    h_BTD = layers.layer_norm(params, "norm", h_BTD, workload.norm_eps)
+    return layers.matmul(forms, h_BTD, params["tok"], turned=True)
 
 
 class State(NamedTuple):
@@ -68,21 +70,26 @@ def build(
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Array]]]]:
     """State with `params` on the device, and the step."""
     named = {name: jnp.array(array) for name, array in params.items()}
-    optimizer = optimizers.build(workload.optimizer(request.cell.optimizer), workload.param_specs())
-    return State(named, optimizer.init(named)), jax.jit(partial(step, workload, optimizer), donate_argnums=0)
+    numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
+    training = optimizers.build(numbers, specs, request.cell.precision)
+    function = partial(step, workload, layers.choose(request), training)
+    return State(named, training.init(named)), jax.jit(function, donate_argnums=0)
 
 
 def step(
-    workload: Lm, optimizer: optax.GradientTransformation, state: State, batch: Batch
+    workload: Lm, forms: layers.Forms, training: optimizers.Training, state: State, batch: Batch
 ) -> tuple[State, dict[str, Array]]:
     """One update; the state's memory becomes the new state's."""
-    loss, grads = jax.value_and_grad(partial(cross_entropy, workload))(state.params, batch["token"])
-    return State(*optimizers.apply(optimizer, grads, state.slots, state.params)), {"cross_entropy": loss}
+    loss = partial(cross_entropy, workload, forms, batch["token"])
+    value, grads = training.value_and_grad(loss, state.slots)(state.params)
+    state = State(*training.apply(grads, state.slots, state.params))
+    return state, {"cross_entropy": value} | loss_scale.skipped(state.slots)
 
 
-def cross_entropy(workload: Lm, params: layers.Params, token_BS: Array) -> Array:
+def cross_entropy(workload: Lm, forms: layers.Forms, token_BS: Array, params: layers.Params) -> Array:
     """Mean over the predictions of −log softmax(logits)[next token]."""
-    logits_BTV = logits(workload, params, token_BS[:, :-1])
+    logits_BTV = logits(workload, params, forms, token_BS[:, :-1])
+    logits_BTV = layers.wide(logits_BTV)
     picked_BT = jnp.take_along_axis(logits_BTV, token_BS[:, 1:, None], axis=-1)[..., 0]
     return (jax.nn.logsumexp(logits_BTV, axis=-1) - picked_BT).mean()
 

@@ -5,9 +5,11 @@ is not.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 
 from bench.optimizer import Optimizer
 from bench.spec import Param
+
+from . import loss_scale
 
 Arrays = dict[str, Array]  # by the spec's names
 
@@ -27,18 +31,42 @@ SLOTS: dict[type, dict[str, str]] = {  # by the state of a transformation, the s
 }
 
 
-def build(optimizer: Optimizer, specs: Mapping[str, Param]) -> optax.GradientTransformation:
+class Training(NamedTuple):
+    """How an update is made."""
+
+    init: Callable[[Arrays], Any]  # parameters -> slots
+    value_and_grad: Callable[..., Callable[[Any], Any]]  # (loss, slots, has_aux) -> as `jax.value_and_grad`
+    apply: Callable[[Arrays, Any, Arrays], tuple[Arrays, Any]]  # (gradients, slots, parameters) -> parameters, slots
+
+
+def build(optimizer: Optimizer, specs: Mapping[str, Param], precision: str) -> Training:
     """The optimizer over parameters by the spec's names, those of `specs` or some of them."""
-    chain = [direction(optimizer), step_size(optimizer)]
+    transformation = chain(optimizer, specs)
+    update = partial(apply, transformation)
+    if precision == "fp16":
+        return Training(
+            partial(loss_scale.init, transformation.init), loss_scale.value_and_grad, partial(loss_scale.apply, update)
+        )
+    return Training(transformation.init, value_and_grad, update)
+
+
+def value_and_grad(loss: Callable[[Any], Any], slots: Any, has_aux: bool = False) -> Callable[[Any], Any]:
+    """Without a loss scale the slots have no part in it."""
+    return jax.value_and_grad(loss, has_aux=has_aux)
+
+
+def chain(optimizer: Optimizer, specs: Mapping[str, Param]) -> optax.GradientTransformation:
+    """Optax's chain of what is done to a gradient."""
+    links = [direction(optimizer), step_size(optimizer)]
     if optimizer.weight_decay:
 
         def decayed(params: Any) -> dict[str, bool]:
             return {name: specs[name].decay for name in params}
 
-        chain.insert(1, optax.add_decayed_weights(optimizer.weight_decay, mask=decayed))
+        links.insert(1, optax.add_decayed_weights(optimizer.weight_decay, mask=decayed))
     if optimizer.clip:
-        chain.insert(0, optax.clip_by_global_norm(optimizer.clip))
-    return optax.chain(*chain)
+        links.insert(0, optax.clip_by_global_norm(optimizer.clip))
+    return optax.chain(*links)
 
 
 def direction(optimizer: Optimizer) -> optax.GradientTransformation:
@@ -112,6 +140,6 @@ def slots_of(state: Any) -> Iterable[tuple[str, Arrays]]:
     """Slots by the spec's names, in the states of a chain and of the chains in it."""
     for slot, own in SLOTS.get(type(state), {}).items():
         yield slot, getattr(state, own)
-    if type(state) is tuple:
+    if type(state) in (tuple, loss_scale.Scaled):
         for part in state:
             yield from slots_of(part)
