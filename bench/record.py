@@ -39,7 +39,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     ),
     "parity": ("verdict", "reason", "max_rel_loss_diff", "reference", "proof"),
     "sync_check": ("median_share", "max_share"),
-    "threads": ("intra", "inter", "affinity"),
+    "threads": ("intra", "inter", "affinity", "total"),
 }
 NULL_WITHOUT_REASON = ("reason", "log_tail")  # null says that there is nothing to say
 LATER = "not measured by this version"
