@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, data, idle, machine, plan, proofs, record, show, store, verdict, workloads
+from bench import __version__, data, gpu, idle, launch, machine, plan, proofs, record, show, store, verdict, workloads
 from bench.launch import Launcher, Outcome
 from bench.manifests import Manifest
 from bench.noise import NO_COUNT
@@ -95,8 +95,33 @@ class Runner:
         reason = absence(job.cell, self.manifests)
         if reason:
             return Outcome.failed("unsupported", reason)
-        with self.kept_log(f"{job.cell.id}-{job.repeat}") as log:
-            return self.launcher.run(self.request(job.cell, job.repeat), self.settings.timeout_s, log)
+        with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
+            outcome = self.launcher.run(self.request(job.cell, job.repeat), self.settings.timeout_s, log)
+        return self.with_gpus(outcome, watch)
+
+    @contextmanager
+    def watched(self, cell: Cell) -> Generator[gpu.Watch]:
+        """Look at the GPUs while a cell runs that uses them."""
+        if cell.platform == "cpu":
+            yield gpu.Watch(reason="the cell uses no GPU")
+            return
+        try:
+            gpus = gpu.Gpus(nvml=gpu.load())
+        except OSError as error:
+            yield gpu.Watch(reason=str(error))
+            return
+        with gpu.watched(self.launcher.processes, launch.name_of, gpus) as watch:
+            yield watch
+
+    def with_gpus(self, outcome: Outcome, watch: gpu.Watch) -> Outcome:
+        """The outcome with what was seen of the GPUs."""
+        outcome.reasons["memory_bytes.driver_peak"] = watch.why_no_peak
+        if watch.reason is None:
+            seen = {"before": watch.before, "during": watch.during, "after": watch.after, "foreign": watch.foreign}
+            outcome.fields["machine"] = self.fingerprint | {"gpus_seen": seen}
+        if outcome.fields.get("memory_bytes"):
+            outcome.fields["memory_bytes"]["driver_peak"] = watch.driver_peak
+        return outcome
 
     def trace(self, cell: Cell, steps: int) -> Trace:
         """Float64 losses and final state, for proofs and references."""
@@ -159,7 +184,6 @@ class Runner:
 NOT_MEASURED = {
     "energy_j": LATER,
     "effective_precision": LATER,
-    "memory_bytes.driver_peak": LATER,
     "windows.foreign_cpu_s": NO_COUNT,
     "windows.steal_s": NO_COUNT,
     "windows.cpu_s": NO_COUNT,
