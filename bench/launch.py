@@ -141,6 +141,14 @@ class Launcher:
             outcome.fields["log_tail"] = tail(log)
         return outcome
 
+    def processes(self) -> set[int]:
+        """Ids of the processes of all cells that run now."""
+        found: set[int] = set(self.running)
+        for pid in self.running.copy():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found |= {child.pid for child in psutil.Process(pid).children(recursive=True)}
+        return found
+
     def stop(self) -> None:
         """End the cells that are running, so that the threads which wait for them go on; no other will start."""
         self.stopped = True
@@ -254,6 +262,14 @@ def sweep(known: set[int]) -> None:
 def children() -> set[int]:
     """Process ids of the runner's own children."""
     return {child.pid for child in psutil.Process().children()}
+
+
+def name_of(pid: int) -> str:
+    """Name of a process, without its command line."""
+    try:
+        return psutil.Process(pid).name()
+    except psutil.Error:
+        return "(a process that cannot be seen from here)"
 
 
 def become_subreaper() -> bool:

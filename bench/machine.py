@@ -10,6 +10,14 @@ from typing import Any
 
 import psutil
 
+from bench import environment, gpu, processor
+
+SILENT = "the system does not tell"
+WHY_UNKNOWN = {
+    "governor": "the system has no policy of clocks (no cpufreq), as in most virtual machines",
+    "boost": "the system does not tell whether clocks may rise (no cpufreq), as in most virtual machines",
+}
+
 
 def physical_cores() -> tuple[int, ...]:
     """One logical processor of each physical core that this process may use."""
@@ -22,8 +30,9 @@ def physical_cores() -> tuple[int, ...]:
 
 
 def fingerprint() -> dict[str, Any]:
-    """The machine as records carry it: no host name, no user name, no environment."""
-    return {
+    """The machine as records carry it: no host name, no user name, of the environment what is known to be harmless."""
+    gpus = gpu.fingerprint()
+    found: dict[str, Any] = {
         "system": platform.system(),
         "release": platform.release(),
         "python": platform.python_version(),
@@ -33,7 +42,15 @@ def fingerprint() -> dict[str, Any]:
         "cores_used": list(physical_cores()),
         "memory_bytes": psutil.virtual_memory().total,
         "load_1min": round(os.getloadavg()[0], 2),
+        **processor.describe(physical_cores()),
+        "gpus": gpus["devices"] or None,
+        "gpu_driver": gpus.get("driver"),
+        "cuda_driver": gpus.get("cuda_driver"),
+        "gpu_links": gpus.get("links"),
+        "environment": environment.recorded(os.environ),
     }
+    why = WHY_UNKNOWN | dict.fromkeys(("gpus", "gpu_driver", "cuda_driver", "gpu_links"), gpus.get("reason") or SILENT)
+    return found | {"absent": {name: why.get(name, SILENT) for name, value in found.items() if value is None}}
 
 
 def cpu_model() -> str:

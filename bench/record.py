@@ -42,7 +42,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "drift": ("steps", "rel_loss_diff", "max_rel_loss_diff", "last_rel_loss_diff", "reference"),
     "effective_precision": ("matmul", "conv"),
     "sync_check": ("median_share", "max_share"),
-    "threads": ("intra", "inter", "affinity"),
+    "threads": ("intra", "inter", "affinity", "total"),
 }
 NULL_WITHOUT_REASON = ("reason", "log_tail")  # null says that there is nothing to say
 LATER = "not measured by this version"

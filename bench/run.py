@@ -12,7 +12,9 @@ from typing import Any
 from bench import (
     __version__,
     data,
+    gpu,
     idle,
+    launch,
     machine,
     plan,
     proofs,
@@ -23,7 +25,7 @@ from bench import (
     store,
     verdict,
     workloads,
-)  # fmt: skip
+)
 from bench.launch import Launcher, Outcome
 from bench.manifests import Manifest
 from bench.noise import NO_COUNT
@@ -122,8 +124,33 @@ class Runner:
         reason = absence(job.cell, self.manifests)
         if reason:
             return Outcome.failed("unsupported", reason)
-        with self.kept_log(f"{job.cell.id}-{job.repeat}") as log:
-            return self.launcher.run(self.request(job.cell, job.repeat), self.settings.timeout_s, log)
+        with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
+            outcome = self.launcher.run(self.request(job.cell, job.repeat), self.settings.timeout_s, log)
+        return self.with_gpus(outcome, watch)
+
+    @contextmanager
+    def watched(self, cell: Cell) -> Generator[gpu.Watch]:
+        """Look at the GPUs while a cell runs that uses them."""
+        if cell.platform == "cpu":
+            yield gpu.Watch(reason="the cell uses no GPU")
+            return
+        try:
+            gpus = gpu.Gpus(nvml=gpu.load())
+        except OSError as error:
+            yield gpu.Watch(reason=str(error))
+            return
+        with gpu.watched(self.launcher.processes, launch.name_of, gpus) as watch:
+            yield watch
+
+    def with_gpus(self, outcome: Outcome, watch: gpu.Watch) -> Outcome:
+        """The outcome with what was seen of the GPUs."""
+        outcome.reasons["memory_bytes.driver_peak"] = watch.why_no_peak
+        if watch.reason is None:
+            seen = {"before": watch.before, "during": watch.during, "after": watch.after, "foreign": watch.foreign}
+            outcome.fields["machine"] = self.fingerprint | {"gpus_seen": seen}
+        if outcome.fields.get("memory_bytes"):
+            outcome.fields["memory_bytes"]["driver_peak"] = watch.driver_peak
+        return outcome
 
     def trace(self, cell: Cell, steps: int, first_scale: float) -> Trace:
         """Losses and final state, for proofs, references and drifts."""
@@ -191,7 +218,6 @@ NOT_MEASURED = {
     "energy_j": LATER,
     "effective_precision": "the cell ended before its precision was probed",
     "steps_skipped": "the cell ended before its first step",
-    "memory_bytes.driver_peak": LATER,
     "windows.foreign_cpu_s": NO_COUNT,
     "windows.steal_s": NO_COUNT,
     "windows.cpu_s": NO_COUNT,

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import memory
+from bench import environment, memory
 from bench.memory import HostMemory
 from bench.precision import MIXED, SIGNIFICANT_BITS, stored
 
@@ -138,6 +138,8 @@ def train(request: "Request", package: str, found: Found) -> None:
             found.fields |= measure.steady_state(training, request)
     look_at(training, backend, found)
     describe(training, backend, code, found)
+    manifest = importlib.import_module(f"{package}.manifest")
+    found.fields["flags"] = environment.recorded(os.environ, manifest.ENVIRONMENT)
     if request.task == "measure":
         found.phase = "precision probes"
         probe_precision(request, importlib.import_module(f"{package}.probe"), found)
@@ -295,7 +297,9 @@ def describe(training: "Training", backend: Any, code: Any, found: Found) -> Non
     windows_s = [window["seconds"] for window in found.fields.get("windows", [])]
     found.fields["ranks"] = [rank | {"window_s": windows_s, "host_peak": host_peak} for rank in found.fields["ranks"]]
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    found.fields["threads"] = backend.threads() | {"affinity": affinity}
+    tasks = Path("/proc/self/task")
+    total = len(list(tasks.iterdir())) if tasks.is_dir() else None
+    found.fields["threads"] = backend.threads() | {"affinity": affinity, "total": total}
     found.reasons["threads"] = "the runtime does not tell"
     found.fields["optimisations"] = code.optimisations(training.state)
     found.fields["versions"] = backend.versions()

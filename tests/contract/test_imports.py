@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 FRAMEWORKS = {"torch": {"torch"}, "tf": {"tensorflow"}, "jax": {"jax", "jaxlib", "optax"}}
 ALL_FRAMEWORKS = set().union(*FRAMEWORKS.values()) | {"keras", "flax"}
 REPORTING = {"pandas", "plotly", "jinja2", "markupsafe"}
-CLI_PACKAGES = {"numpy", "psutil", "rich", "scipy", "typer"}
+CLI_PACKAGES = {"numpy", "psutil", "pynvml", "rich", "scipy", "typer"}
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -61,6 +61,7 @@ def test_report_imports_what_it_reads_from() -> None:
         "worker",
         "template",
         "measure",
+        "environment",
         "memory",
         "noise",
         "probes",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import manifests, plan
+from bench.launch import Launcher
 from bench.machine import physical_cores
 from bench.plan import Choice
 from bench.spec import Request
@@ -29,6 +30,25 @@ def test_subnormals_are_flushed(impl: str) -> None:
 def test_threads_are_as_asked(impl: str) -> None:
     told = configured(impl, "print(backend.devices() and backend.threads()['intra'])")
     assert told == str(len(physical_cores()))
+
+
+@pytest.mark.parametrize("impl", manifests.BUILT_IN)
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_framework_uses_more_cores_than_it_was_given(impl: str, count: int, tmp_path: Path) -> None:
+    """The processor time of the cell's own process, in the windows, and the cores that it was bound to at the end."""
+    cores = physical_cores()[:count]
+    if len(cores) < count:
+        pytest.skip(f"{count} cores are not here")
+    cell = plan.plan_cells(Choice(impl=(impl,), workload=("autoencoder",)), manifests.find())[0]
+    request = Request(cell=cell, task="measure", folder=str(tmp_path / "cell"), threads=count, cpus=cores)
+    with Launcher(manifests.find(), cold=False) as launcher:
+        outcome = launcher.run(request, 120.0, tmp_path / "log")
+    assert outcome.ok, outcome.fields
+    threads, windows = outcome.fields["threads"], outcome.fields["windows"]
+    assert (threads["intra"], threads["affinity"]) == (count, list(cores)) and threads["total"] >= count
+    used_s, wall_s = (sum(window[part] for window in windows) for part in ("cpu_s", "seconds"))
+    assert used_s <= count * wall_s * 1.05
+    assert outcome.fields["flags"].items() >= manifests.find()[impl].variables(request).items()
 
 
 def configured(impl: str, code: str) -> str:

@@ -74,7 +74,7 @@ def make_record(cell: Cell, repeat: int = 0, *, rate: float | None = None, **cha
         "effective_precision": {"matmul": cell.precision, "conv": cell.precision},
         "memory_bytes": {"host_peak": 900e6 + 3e8 * draw.random(), "host_steady": 850e6, "host_baseline": 400e6},
         "sync_check": {"median_share": 1e-4, "max_share": 3e-4},
-        "threads": {"intra": 2, "inter": 1, "affinity": [0, 1]},
+        "threads": {"intra": 2, "inter": 1, "affinity": [0, 1], "total": 9},
         "ranks": [{"rank": 0, "device": "cpu:0", "window_s": [], "host_peak": 900_000_000}],
         "optimisations": {"jit": cell.impl != "torch", "optimizer": "fused"},
     }  # fmt: skip
