@@ -178,7 +178,9 @@ def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dic
     def run(form: str) -> dict[str, NDArray[Any]]:
         def normalise(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             params = {"norm.scale": scale, "norm.shift": shift}
-            chosen = forms._replace(fused_norm=form == "best")
+            chosen = forms._replace(fused_norm=form == "best", stored=scale.dtype)
+            if form != "exact":
+                (x,) = layers.narrow(forms, x)
             return layers.batch_norm(params, chosen, "norm", x, groups=1, eps=workload.norm_eps)
 
         arrays = {"x": x_BHWF, "scale": scale_F, "shift": shift_F}

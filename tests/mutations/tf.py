@@ -12,19 +12,25 @@ RECONSTRUCTION = "layers.total(forms, tf.square(y_BHWC - x_BHWC)) / layers.numbe
 CORRECTIONS = "tf.unstack(-tf.math.expm1(tf.cast(t, rate.dtype) * logs))"
 EPS = "epsilon=tf.cast(tf.constant(numbers.eps, rate.dtype) * root, dtype)"
 CLIPPED = "    return [g_N * scale for g_N in all_N]"
-UPDATES = "return update_discriminator(net, real_BHWC, z_d_BZ), update_generator(net, z_g_BZ)"
+UPDATES = 'losses["generator"] = update_generator(net, z_g_BZ)'
+DISCRIMINATED = 'losses = {"discriminator": update_discriminator(net, real_BHWC, z_d_BZ)}'
 ADAM = """    tf.raw_ops.ResourceApplyAdam(
         var=vector.p_N.handle, m=vector.slots["m"].handle, v=vector.slots["v"].handle, grad=g_N,
         beta1_power=tf.constant(0, dtype), beta2_power=tf.constant(0, dtype),
-        lr=tf.cast(rate * root / correction1, dtype), beta1=tf.constant(beta1, dtype), beta2=tf.constant(beta2, dtype),
+        lr=tf.cast(rate * root / correction1, dtype),
+        beta1=when(tf.constant(beta1, dtype), 1.0), beta2=when(tf.constant(beta2, dtype), 1.0),
         epsilon=tf.cast(tf.constant(numbers.eps, rate.dtype) * root, dtype),
     )  # fmt: skip
 """
-JOINED = "all_N = _clipped(numbers, [_joined(vector, gradients) for vector in training.vectors])"
+JOINED = "    all_N = [_joined(vector, gradients) for vector in training.vectors]"
 
 
 def layers(old: str, new: str) -> tuple[Edit, ...]:
     return (Edit(file="layers.py", old=old, new=new),)
+
+
+def convolutions(old: str, new: str) -> tuple[Edit, ...]:
+    return (Edit(file="convolutions.py", old=old, new=new),)
 
 
 def optimizers(old: str, new: str) -> tuple[Edit, ...]:
@@ -76,15 +82,16 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
         ),
         *gan("optimizers.weights(net.d), fake_BHWC)", "optimizers.weights(net.d), fake_BHWC, trained=False)"),
     ),
-    "padding-shifted": layers(CONVOLVE, SHIFTED),
-    "kernel-not-flipped": layers(
+    "padding-shifted": convolutions(CONVOLVE, SHIFTED),
+    "kernel-not-flipped": convolutions(
         "w_jjSrrL = tf.transpose(tf.reverse(w_jrjrLS, (0, 2)), (0, 2, 5, 1, 3, 4))",
         "w_jjSrrL = tf.transpose(w_jrjrLS, (0, 2, 5, 1, 3, 4))",
     ),
     "leaky-slope": gan("x_BHWC, workload.leak)", "x_BHWC, 0.01)"),
-    "tanh-left-out": gan("return tf.tanh(h_BHWC)", "return h_BHWC"),
+    "tanh-left-out": gan("return tf.tanh(layers.wide(net.forms, h_BHWC))", "return layers.wide(net.forms, h_BHWC)"),
     "generator-through-old-discriminator": (
-        *gan(UPDATES, "old = optimizers.weights(net.d)\n        " + UPDATES.replace("z_g_BZ)", "z_g_BZ, old)")),
+        *gan(DISCRIMINATED, f"old = optimizers.weights(net.d)\n        {DISCRIMINATED}"),
+        *gan(UPDATES, UPDATES.replace("z_g_BZ)", "z_g_BZ, old)")),
         *gan(
             "def update_generator(net: Net, z_BZ: tf.Tensor)",
             "def update_generator(net: Net, z_BZ: tf.Tensor, old: layers.Params)",
@@ -99,8 +106,8 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "generator-detached": (
         *gan(DETACHED, f"tf.stop_gradient({DETACHED})"),
         *gan(
-            "optimizers.update(net.g, tape.gradient(loss, params))",
-            'optimizers.update(net.g, tape.gradient(loss, params, unconnected_gradients="zero"))',
+            "tape.gradient(loss, params, scaling.of_loss(net.g.scaling))",
+            'tape.gradient(loss, params, unconnected_gradients="zero")',
         ),
     ),
     "generator-not-detached": (
@@ -114,14 +121,14 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
             "        fake_BHWC = generator(net, g_params, z_BZ)\n        loss_real",
         ),
         *gan(
-            "    optimizers.update(net.d, tape.gradient(loss, params))",
+            "    optimizers.update(net.d, tape.gradient(loss, params, scaling.of_loss(net.d.scaling)))",
             "    d_gradients, g_gradients = tape.gradient(loss, (params, g_params))\n"
             "    optimizers.update(net.d, d_gradients)\n    optimizers.update(net.g, g_gradients)",
         ),
     ),
     "exact-gelu": lm(
-        'layers.gelu(layers.dense(params, f"{name}.up", x_MD))',
-        'tf.nn.gelu(layers.dense(params, f"{name}.up", x_MD))',
+        'layers.gelu(layers.wide(forms, layers.dense(params, forms, f"{name}.up", x_MD)))',
+        'tf.nn.gelu(layers.wide(forms, layers.dense(params, forms, f"{name}.up", x_MD)))',
     ),
     "causal-mask-off-by-one": lm("np.tri(side, dtype=bool)", "np.tri(side, k=1, dtype=bool)"),
     "attention-scale-missing": lm("layers.number(q_BNTK.shape[3] ** -0.5, q_BNTK)", "layers.number(1.0, q_BNTK)"),
@@ -133,8 +140,8 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
         *lm("tf.transpose(qkv_BT3NK, (2, 0, 3, 1, 4))", "tf.transpose(qkv_BT3NK, (3, 0, 2, 1, 4))"),
     ),
     "embedding-untied": lm(
-        'h_MD, workload.norm_eps), params["tok"], transpose_b=True)',
-        'h_MD, workload.norm_eps), tf.stop_gradient(params["tok"]), transpose_b=True)',
+        "tf.matmul(x_MD, tok_VD, transpose_b=True)",
+        "tf.matmul(x_MD, tf.stop_gradient(tok_VD), transpose_b=True)",
     ),
     "position-off-by-one": lm(
         'embed(params["tok"], token_BT) + params["pos"]',
@@ -157,8 +164,8 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
         "tf.reshape(tf.transpose(x_BHWC, (0, 3, 1, 2)), (-1, workload.features))",
     ),
     "sigmoid-left-out": autoencoder(
-        "return tf.sigmoid(layers.conv(params, forms, last, block(params, forms, last_block, h_BHWC)))",
-        "return layers.conv(params, forms, last, block(params, forms, last_block, h_BHWC))",
+        "layers.rounded(forms, tf.sigmoid(layers.wide(forms, logits_BHWC)))",
+        "layers.wide(forms, logits_BHWC)",
     ),
     "eps-hat": optimizers(EPS, "epsilon=tf.constant(numbers.eps, dtype)"),
     "eps-inside-the-root": optimizers(
@@ -181,9 +188,9 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
         "g_N * tf.math.rsqrt(v_N + tf.constant(numbers.eps, g_N.dtype))",
     ),
     "rmsprop-rate-in-momentum": optimizers(
-        "    _sgd(numbers, vector, g_N / (tf.sqrt(v_N) + tf.constant(numbers.eps, g_N.dtype)), rate, t)",
+        "    _sgd(numbers, vector, g_N / (tf.sqrt(v_N) + tf.constant(numbers.eps, g_N.dtype)), rate, t, when)",
         """    step_N = tf.cast(rate, g_N.dtype) * g_N / (tf.sqrt(v_N) + tf.constant(numbers.eps, g_N.dtype))
-    _sgd(numbers, vector, step_N, tf.ones_like(rate), t)""",
+    _sgd(numbers, vector, step_N, tf.ones_like(rate), t, when)""",
     ),
     "rmsprop-not-centered": optimizers("        v_N = v_N - tf.square(avg_N)\n", ""),
     "sgd-dampened": optimizers(
@@ -194,7 +201,7 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "clipped-per-tensor": (
         *optimizers(
             JOINED,
-            """gradients = {name: tf.clip_by_norm(gradient, numbers.clip) for name, gradient in gradients.items()}
+            """    gradients = {name: tf.clip_by_norm(gradient, numbers.clip) for name, gradient in gradients.items()}
     all_N = [_joined(vector, gradients) for vector in training.vectors]""",
         ),
     ),
@@ -211,18 +218,18 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     ),
     "gradients-not-cleared": (
         *optimizers(
-            "    step: tf.Variable  # int64, updates done",
-            "    step: tf.Variable  # int64, updates done\n    sums: tuple[tf.Variable, ...]",
+            "    scaling: scaling.Scaling | None",
+            "    scaling: scaling.Scaling | None\n    sums: tuple[tf.Variable, ...]",
         ),
         *optimizers(
-            "Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64))",
-            "Training(\n        optimizer, vectors, tf.Variable(0, dtype=tf.int64),\n"
+            "Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64), scaling.build(precision))",
+            "Training(\n        optimizer, vectors, tf.Variable(0, dtype=tf.int64), scaling.build(precision),\n"
             "        tuple(tf.Variable(tf.zeros_like(vector.p_N)) for vector in vectors),\n    )",
         ),
         *optimizers(
-            "[_joined(vector, gradients) for vector in training.vectors])",
+            "[_joined(vector, gradients) for vector in training.vectors]",
             "[\n        sum_N.assign_add(_joined(vector, gradients))\n"
-            "        for vector, sum_N in zip(training.vectors, training.sums, strict=True)\n    ])",
+            "        for vector, sum_N in zip(training.vectors, training.sums, strict=True)\n    ]",
         ),
     ),
 }
