@@ -10,6 +10,7 @@ from tests.parity.test_runtime import configured
 STEPS = 5
 # The request's input is read when the steady state's feed is made; the loop is the harness's own.
 TRAIN = f"""
+from dataclasses import replace
 import json
 from bench import worker
 from bench.memory import HostMemory
