@@ -89,7 +89,9 @@ def run(
     kernels: Annotated[
         str | None, typer.Option(help="plain: proven in float64; best: fused ones, tested against them.")
     ] = None,
-    input: Annotated[str, typer.Option(help="Where batches lie: device, or host, copied at each step.")] = "device",
+    input: Annotated[
+        str, typer.Option(help="Where batches lie: device, or host, copied there by a thread.")
+    ] = "device",
     platform: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
     repeats: Annotated[int, typer.Option(help="Rounds; each measures every cell once, in a new process.")] = 3,
     min_time: Annotated[float, typer.Option(help="Seconds of steady state that are timed in each repeat.")] = 1.0,

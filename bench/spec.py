@@ -154,7 +154,7 @@ class Cell:
     optimizer: str
     kernels: str
     engine: str  # plain, or distributed: the framework's wrapper for several devices
-    input: str  # device: batches lie on the device; host: each step's batch is copied there first
+    input: str  # device: batches lie on the device; host: a thread copies each step's batch there ahead
     seed: int
     arm: str | None = None  # a or b in an A/A run
 

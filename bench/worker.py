@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environment, memory
+from bench.feed import prefetched
 from bench.memory import HostMemory
 from bench.precision import MIXED, SIGNIFICANT_BITS, stored
 
@@ -133,8 +134,8 @@ def train(request: "Request", package: str, found: Found) -> None:
         np.savez(Path(request.folder) / "state.npz", **code.export(training.state))
     elif found.fields["status"] == "ok":
         found.phase = "steady state"
-        training.feed = steady_feed(request, backend, batch)
-        with measured_memory(backend, host, found):
+        feeding = steady_feed(request, backend, batch, training.done)
+        with feeding as training.feed, measured_memory(backend, host, found):
             found.fields |= measure.steady_state(training, request)
     look_at(training, backend, found)
     describe(training, backend, code, found)
@@ -218,14 +219,17 @@ def look_at(training: "Training", backend: Any, found: Found, record: bool = Fal
     return made
 
 
-def steady_feed(request: "Request", backend: Any, batch: "Feed") -> "Feed":
-    """Batches for the steady state: a ring of `RING`, on the device, or copied there anew at each step."""
+@contextmanager
+def steady_feed(request: "Request", backend: Any, batch: "Feed", first: int) -> "Generator[Feed]":
+    """Batches for the steady state from step `first` on: a ring of `RING`, on the device or copied there ahead."""
     ring = [batch(request.steps + offset) for offset in range(RING)]
     if request.cell.input == "host":
-        return lambda number: backend.put(ring[number % RING])
+        with prefetched(lambda number: backend.put(ring[number % RING]), first) as feed:
+            yield feed
+        return
     on_device = [backend.put(host) for host in ring]
     backend.sync(on_device)
-    return lambda number: on_device[number % RING]
+    yield lambda number: on_device[number % RING]
 
 
 def test_kernels(request: "Request", backend: Any, code: Any) -> dict[str, dict[str, float]]:

@@ -62,6 +62,7 @@ def test_report_imports_what_it_reads_from() -> None:
         "template",
         "measure",
         "environment",
+        "feed",
         "memory",
         "noise",
         "probes",

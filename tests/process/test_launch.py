@@ -49,6 +49,11 @@ def test_measures(launcher: Launcher, tmp_path: Path) -> None:
     assert fields["memory_bytes"]["host_peak"] >= fields["memory_bytes"]["host_baseline"] > 0
 
 
+def test_measures_with_input_from_the_host(launcher: Launcher, tmp_path: Path) -> None:
+    outcome = run(launcher, tmp_path / "cell", cell=replace(CELL, input="host"))
+    assert outcome.fields["status"] == "ok" and len(outcome.fields["windows"]) >= 5, outcome.fields
+
+
 def test_traces(launcher: Launcher, tmp_path: Path) -> None:
     outcome = run(launcher, tmp_path / "cell", task="trace")
     assert outcome.ok and (tmp_path / "cell" / "state.npz").exists()
