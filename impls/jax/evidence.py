@@ -32,8 +32,14 @@ def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
         "onednn": flag("xla_cpu_use_onednn"),
         "fast_math": flag("xla_cpu_enable_fast_math"),
         "allocator": allocator(),
-        "subnormals": "kept" if jax.jit(jnp.square)(jnp.float32(1e-20)) > 0 else "flushed",
+        "subnormals": subnormals(),
     }
+
+
+def subnormals() -> str:
+    """What becomes of 1e-40, which is no normal float32."""
+    square = float(jax.jit(jnp.square)(jnp.float32(1e-20)))
+    return "kept" if square else "flushed"
 
 
 def flag(name: str) -> bool:
