@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.spec import Conv, Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import backend, layers, loss_scale, optimizers
+from . import evidence, layers, loss_scale, optimizers
 
 
 def encoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, x_BHWC: Array) -> Array:
@@ -46,6 +46,7 @@ def residual(params: layers.Params, forms: layers.Forms, block: tuple[Conv, ...]
 class State(NamedTuple):
     params: optimizers.Arrays
     slots: optax.OptState
+    program: evidence.Program
 
 
 Batch = Mapping[str, Array]
@@ -58,8 +59,9 @@ def build(
     named = {name: jnp.array(array) for name, array in params.items()}
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request.cell.precision)
-    function = partial(step, workload, layers.choose(request), training)
-    return State(named, training.init(named)), jax.jit(function, donate_argnums=0)
+    forms = layers.choose(request)
+    function = jax.jit(partial(step, workload, forms, training), donate_argnums=0)
+    return State(named, training.init(named), evidence.Program(forms, function)), function
 
 
 def step(
@@ -68,7 +70,8 @@ def step(
     """One update; the state's memory becomes the new state's."""
     loss = partial(reconstruction, workload, forms, batch["image"])
     value, grads = training.value_and_grad(loss, state.slots)(state.params)
-    state = State(*training.apply(grads, state.slots, state.params))
+    params, slots = training.apply(grads, state.slots, state.params)
+    state = state._replace(params=params, slots=slots)
     return state, {"reconstruction": value} | loss_scale.skipped(state.slots)
 
 
@@ -85,13 +88,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return {
-        "jit": True,
-        "donation": backend.donates(),
-        "fused_optimizer": "by XLA",  # all of the step is one program
-        "layout": "NHWC",
-        "transposed_convolution": layers.TRANSPOSED,
-    }
+    return evidence.seen(state.program, state.slots) | {"layout": "NHWC", "transposed_convolution": layers.TRANSPOSED}
 
 
 def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import backend, layers, loss_scale, optimizers
+from . import evidence, layers, loss_scale, optimizers
 
 
 class Net(NamedTuple):
@@ -66,6 +66,7 @@ class State(NamedTuple):
     g_slots: optax.OptState
     d_slots: optax.OptState
     stats: layers.Stats
+    program: evidence.Program
 
 
 Batch = Mapping[str, Array]
@@ -85,8 +86,8 @@ def build(
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request.cell.precision)
     net = Net(workload, layers.choose(request), groups)
-    state = State(g, d, training.init(g), training.init(d), stats)
-    return state, jax.jit(partial(step, net, training), donate_argnums=0)
+    function = jax.jit(partial(step, net, training), donate_argnums=0)
+    return State(g, d, training.init(g), training.init(d), stats, evidence.Program(net.forms, function)), function
 
 
 def step(net: Net, training: optimizers.Training, state: State, batch: Batch) -> tuple[State, dict[str, Array]]:
@@ -141,10 +142,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return {
-        "jit": True,
-        "donation": backend.donates(),
-        "fused_optimizer": "by XLA",  # all of the step is one program
+    return evidence.seen(state.program, state.g_slots, state.d_slots) | {
         "layout": "NHWC",
         "transposed_convolution": layers.TRANSPOSED,
     }

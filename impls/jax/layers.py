@@ -47,7 +47,9 @@ def choose(request: Request) -> Forms:
 
 def dense(params: Params, forms: Forms, name: str, x_BI: Array) -> Array:
     """y_BO = x_BI · w + b, with any number of axes in the place of B."""
-    return _add_bias(params, name, matmul(forms, x_BI, params[f"{name}.w"]))
+    w_IO = params[f"{name}.w"].astype(forms.product)
+    y_SO = _matmul(forms, False, x_BI.reshape(-1, x_BI.shape[-1]).astype(forms.product), w_IO)
+    return _add_bias(params, name, y_SO.reshape(*x_BI.shape[:-1], -1))
 
 
 def _add_bias(params: Params, name: str, y: Array) -> Array:
@@ -56,9 +58,11 @@ def _add_bias(params: Params, name: str, y: Array) -> Array:
 
 def matmul(forms: Forms, a_MK: Array, b: Array, turned: bool = False) -> Array:
     """A product of a and b_KN, or, b being turned, b_NK; with any number of axes before both or before a alone."""
+    a_MK, b = a_MK.astype(forms.product), b.astype(forms.product)
+    if not forms.straight:
+        return a_MK @ (b.mT if turned else b)
     rows_MK = a_MK.reshape(-1, a_MK.shape[-1]) if b.ndim == 2 else a_MK
-    y_MN = _matmul(forms, turned, rows_MK.astype(forms.product), b.astype(forms.product))
-    return y_MN.reshape(*a_MK.shape[:-1], -1)
+    return _matmul(forms, turned, rows_MK, b).reshape(*a_MK.shape[:-1], -1)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import backend, layers, loss_scale, optimizers
+from . import evidence, layers, loss_scale, optimizers
 
 
 def block(workload: Lm, params: layers.Params, forms: layers.Forms, name: str, h_BTD: Array) -> Array:
@@ -60,6 +60,7 @@ def logits(workload: Lm, params: layers.Params, forms: layers.Forms, token_BT: A
 class State(NamedTuple):
     params: optimizers.Arrays
     slots: optax.OptState
+    program: evidence.Program
 
 
 Batch = Mapping[str, Array]
@@ -72,8 +73,9 @@ def build(
     named = {name: jnp.array(array) for name, array in params.items()}
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request.cell.precision)
-    function = partial(step, workload, layers.choose(request), training)
-    return State(named, training.init(named)), jax.jit(function, donate_argnums=0)
+    forms = layers.choose(request)
+    function = jax.jit(partial(step, workload, forms, training), donate_argnums=0)
+    return State(named, training.init(named), evidence.Program(forms, function)), function
 
 
 def step(
@@ -82,7 +84,8 @@ def step(
     """One update; the state's memory becomes the new state's."""
     loss = partial(cross_entropy, workload, forms, batch["token"])
     value, grads = training.value_and_grad(loss, state.slots)(state.params)
-    state = State(*training.apply(grads, state.slots, state.params))
+    params, slots = training.apply(grads, state.slots, state.params)
+    state = state._replace(params=params, slots=slots)
     return state, {"cross_entropy": value} | loss_scale.skipped(state.slots)
 
 
@@ -101,12 +104,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return {
-        "jit": True,
-        "donation": backend.donates(),
-        "fused_optimizer": "by XLA",  # all of the step is one program
-        "attention": "softmax written out",
-    }
+    return evidence.seen(state.program, state.slots) | {"attention": "softmax written out"}
 
 
 def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -23,8 +23,8 @@ def optimizers(old: str, new: str) -> Edit:
     return Edit(file="optimizers.py", old=old, new=new)
 
 
-D_STEP = 'state, loss_d = update_discriminator(workload, optimizer, groups, state, batch["image"], batch["z_d"])'
-G_STEP = 'state, loss_g = update_generator(workload, optimizer, groups, state, batch["z_g"])'
+D_STEP = 'state, loss_d = update_discriminator(net, training, state, batch["image"], batch["z_d"])'
+G_STEP = 'state, loss_g = update_generator(net, training, state, batch["z_g"])'
 CLIP = "optax.clip_by_global_norm(optimizer.clip)"
 
 GAN: dict[str, tuple[Edit, ...] | str] = {
@@ -39,17 +39,17 @@ GAN: dict[str, tuple[Edit, ...] | str] = {
     ),
     "norm-eps": (layers("jnp.sqrt(var_G1F + eps)", "jnp.sqrt(var_G1F + 1e-5)"),),
     "running-statistics-of-the-wrong-pass": (
-        gan("discriminator(workload, d, after_g, groups, real", "discriminator(workload, d, state.stats, groups, real"),
+        gan("discriminator(net, d, after_g, real", "discriminator(net, d, state.stats, real"),
     ),
     "running-statistics-of-d-frozen": (gan(".mean(), after_d", ".mean(), after_g"),),
     "padding-shifted": (layers("[(spec.pad_before, spec.pad_after)] * 2", "[(spec.pad_after, spec.pad_before)] * 2"),),
     "kernel-not-flipped": (layers("w_HWIO[::-1, ::-1]", "w_HWIO"),),
     "leaky-slope": (layers("jnp.where(x > 0, x, leak * x)", "jax.nn.leaky_relu(x)"),),  # JAX's default
-    "tanh-left-out": (gan("return jnp.tanh(h_BHWC), stats", "return h_BHWC, stats"),),
+    "tanh-left-out": (gan("return layers.rounded(jnp.tanh, h_BHWC), stats", "return h_BHWC, stats"),),
     "generator-through-old-discriminator": (
         gan(D_STEP, f"before = state\n    {D_STEP}\n    after = state"),
         gan(G_STEP, G_STEP.replace("state, batch", "state._replace(d=before.d), batch")),
-        gan('return state, {"disc', 'return state._replace(d=after.d), {"disc'),
+        gan("return state, losses", "return state._replace(d=after.d), losses"),
     ),
     "noise-reused": (gan('state, batch["z_g"])', 'state, batch["z_d"])'),),
     "discriminator-on-real-only": (gan(".mean() + jax.nn.softplus(fake_B1).mean(), after", ".mean(), after"),),
@@ -57,15 +57,15 @@ GAN: dict[str, tuple[Edit, ...] | str] = {
     "generator-detached": (gan("jax.nn.relu(h_BF)", "jax.nn.relu(jax.lax.stop_gradient(h_BF))"),),
     "generator-not-detached": (
         gan(
-            "    fake_BHWC, after_g = generator(workload, state.g, state.stats, groups, z_BZ)\n\n"
+            "    fake_BHWC, after_g = generator(net, state.g, state.stats, z_BZ)\n\n"
             "    def loss(d: optimizers.Arrays) -> tuple[Array, layers.Stats]:\n",
             "    def loss(d: optimizers.Arrays, g: optimizers.Arrays) -> tuple[Array, layers.Stats]:\n"
-            "        fake_BHWC, after_g = generator(workload, g, state.stats, groups, z_BZ)\n",
+            "        fake_BHWC, after_g = generator(net, g, state.stats, z_BZ)\n",
         ),
         gan(
-            "(value, stats), grads = jax.value_and_grad(loss, has_aux=True)(state.d)",
+            "(value, stats), grads = training.value_and_grad(loss, state.d_slots, has_aux=True)(state.d)",
             "(value, stats), (grads, both) = jax.value_and_grad(loss, (0, 1), has_aux=True)(state.d, state.g)\n"
-            "    g, g_slots = optimizers.apply(optimizer, both, state.g_slots, state.g)",
+            "    g, g_slots = training.apply(both, state.g_slots, state.g)",
         ),
         gan("state._replace(d=d, d_slots=d_slots, ", "state._replace(d=d, d_slots=d_slots, g=g, g_slots=g_slots, "),
     ),
@@ -74,14 +74,14 @@ GAN: dict[str, tuple[Edit, ...] | str] = {
 LM: dict[str, tuple[Edit, ...] | str] = {
     "exact-gelu": (lm("approximate=True", "approximate=False"),),
     "causal-mask-off-by-one": (lm("jnp.tri(context, dtype=bool)", "jnp.tri(context, k=1, dtype=bool)"),),
-    "attention-scale-missing": (lm("(q_BNTK / width**0.5) @", "q_BNTK @"),),
+    "attention-scale-missing": (lm("layers.wide(q_BNTK) / width**0.5", "q_BNTK"),),
     "heads-interleaved": (
         lm(
-            'jnp.split(layers.dense(params, f"{name}.qkv", x_BTD), 3',
-            'jnp.split(layers.dense(params, f"{name}.qkv", x_BTD).reshape(*heads[:3], -1), 3',
+            'jnp.split(layers.dense(params, forms, f"{name}.qkv", x_BTD), 3',
+            'jnp.split(layers.dense(params, forms, f"{name}.qkv", x_BTD).reshape(*heads[:3], -1), 3',
         ),
     ),
-    "embedding-untied": (lm('params["tok"].T', 'jax.lax.stop_gradient(params["tok"]).T'),),
+    "embedding-untied": (lm('h_BTD, params["tok"]', 'h_BTD, jax.lax.stop_gradient(params["tok"])'),),
     "position-off-by-one": (lm('params["pos"]', 'params["pos"][jnp.arange(1, token_BT.shape[1] + 1)]'),),
     "labels-not-shifted": (lm("token_BS[:, 1:, None]", "token_BS[:, :-1, None]"),),
     "layer-norm-eps": (lm("params, eps=workload.norm_eps)", "params, eps=1e-6)"),),
@@ -89,13 +89,13 @@ LM: dict[str, tuple[Edit, ...] | str] = {
         layers("jnp.square(centred_BD).mean(-1, keepdims=True)", "x_BD.var(-1, keepdims=True, ddof=1)"),
     ),
     "decay-on-everything": (optimizers(", mask=decayed)", ")"),),
-    "l2-for-decoupled-decay": (optimizers("chain.insert(1, ", "chain.insert(0, "),),
+    "l2-for-decoupled-decay": (optimizers("links.insert(1, ", "links.insert(0, "),),
 }
 
 TRAINED: dict[str, tuple[Edit, ...] | str] = {
     "mean-for-sum": (autoencoder(".sum() / len(x_BHWC)", ".mean()"),),
     "flattened-as-chw": (layers("x_BHWC.reshape(len", "x_BHWC.transpose(0, 3, 1, 2).reshape(len"),),
-    "sigmoid-left-out": (autoencoder("return jax.nn.sigmoid(h_BHWC)", "return h_BHWC"),),
+    "sigmoid-left-out": (autoencoder("return layers.rounded(jax.nn.sigmoid, h_BHWC)", "return h_BHWC"),),
     "eps-hat": (
         optimizers(
             "m_hat / (jnp.sqrt(v_hat) + optimizer.eps)",
@@ -117,7 +117,7 @@ TRAINED: dict[str, tuple[Edit, ...] | str] = {
     "rmsprop-eps-inside-the-root": (optimizers("eps_in_sqrt=False", "eps_in_sqrt=True"),),  # optax's default
     "rmsprop-rate-in-momentum": (
         optimizers("optax.chain(scaled, optax", "optax.chain(scaled, step_size(optimizer), optax"),
-        optimizers("chain = [direction(optimizer), step_size(optimizer)]", "chain = [direction(optimizer)]"),
+        optimizers("links = [direction(optimizer), step_size(optimizer)]", "links = [direction(optimizer)]"),
     ),
     "rmsprop-not-centered": (
         optimizers(

@@ -1,0 +1,54 @@
+"""What was on in a step, asked of JAX where it can be."""
+
+import os
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from . import backend, layers, loss_scale
+
+
+@jax.tree_util.register_static  # without leaves, so that it can go with the state through the step
+class Program(NamedTuple):
+    """What a state is trained with."""
+
+    forms: layers.Forms
+    step: Any  # the jitted function
+
+
+def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
+    """What was on in any workload; `all_slots` are those of its optimizers."""
+    forms = program.forms
+    return {
+        "jit": hasattr(program.step, "lower"),
+        "compiled_once": program.step._cache_size() == 1,
+        "donation": backend.donates(),
+        "fused_optimizer": "by XLA",  # all of the step is one program
+        "products": str(forms.product),
+        "matrix_products": "operands laid out row by row" if forms.straight else "as they lie",
+        "tf32": jax.config.jax_default_matmul_precision == "tensorfloat32",
+        "loss_scaling": any(isinstance(slots, loss_scale.Scaled) for slots in all_slots),
+        "onednn": flag("xla_cpu_use_onednn"),
+        "fast_math": flag("xla_cpu_enable_fast_math"),
+        "allocator": allocator(),
+        "subnormals": subnormals(),
+    }
+
+
+def subnormals() -> str:
+    """What becomes of 1e-40, which is no normal float32."""
+    square = float(jax.jit(jnp.square)(jnp.float32(1e-20)))
+    return "kept" if square else "flushed"
+
+
+def flag(name: str) -> bool:
+    """Whether one of XLA's flags that are off by default was put on."""
+    return f"{name}=true" in os.environ.get("XLA_FLAGS", "")
+
+
+def allocator() -> str:
+    """Whose memory it is."""
+    if jax.default_backend() == "cpu":
+        return "C library, memory kept" if "MALLOC_MMAP_THRESHOLD_" in os.environ else "C library"
+    return os.environ.get("XLA_PYTHON_CLIENT_ALLOCATOR", "XLA's pool")

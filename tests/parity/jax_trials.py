@@ -1,0 +1,162 @@
+"""JAX's implementation put to the test in a process of its own: what a trial finds is printed as one line of JSON.
+
+python -m tests.parity.jax_trials TRIAL…
+"""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bench import manifests, measure, plan, precision, probes, worker, workloads
+from bench.draw import init_params
+from bench.plan import Choice
+from bench.spec import Request
+from impls.jax import backend, evidence, lm, loss_scale, optimizers, probe
+
+STEPS = 5
+
+
+def request_for(workload: str, kind: str) -> Request:
+    (cell,) = plan.plan_cells(Choice(impl=("jax",), workload=(workload,)), manifests.find())
+    return Request(cell=replace(cell, precision=kind), task="trace", folder="", threads=1)
+
+
+@dataclass
+class Trained:
+    """A training of one of the workloads at `tiny`."""
+
+    request: Request
+
+    def __post_init__(self) -> None:
+        cell = self.request.cell
+        backend.configure(self.request)
+        self.code = import_module(f"impls.jax.{cell.workload}")
+        self.workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+        params = worker.cast(init_params(self.workload, cell.seed), cell.precision)
+        self.state, self.step_ = self.code.build(self.workload, params, self.request)
+        self.done = 0
+
+    def step(self) -> dict[str, float]:
+        cell = self.request.cell
+        host = self.workload.batch_at(self.done, cell.seed, 0, cell.global_batch)
+        self.done += 1
+        self.state, losses = self.step_(self.state, backend.put(worker.cast(host, cell.precision)))
+        return {name: float(value) for name, value in backend.read(losses).items()}
+
+
+def probed(kind: str) -> dict[str, str]:
+    request = request_for("autoencoder", kind)
+    backend.configure(request)
+    return probes.effective_precision(probe.products(request, probes.CONV, probes.TRANSPOSED))
+
+
+def losses(workload: str, kind: str) -> list[dict[str, float]]:
+    training = Trained(request_for(workload, kind))
+    return [training.step() for _ in range(STEPS)]
+
+
+def evident(workload: str, kind: str) -> dict[str, Any]:
+    """What the implementation says that was on."""
+    training = Trained(request_for(workload, kind))
+    training.step()
+    return evidence.seen(training.state.program, training.state.slots)
+
+
+def planted(optimizer: str) -> dict[str, Any]:
+    """Five updates in fp16, the first and the fourth with a gradient that is not finite."""
+    backend.configure(request_for("lm", "fp16"))
+    numbers = workloads.get("lm", "tiny").optimizer(optimizer)
+    specs = {"w": SimpleNamespace(decay=True), "b": SimpleNamespace(decay=False)}
+    training = optimizers.build(numbers, specs, "fp16")
+    params = {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}
+    slots = training.init(params)
+    found: dict[str, list[Any]] = {"unchanged": [], "scale": [], "good": [], "skipped": []}
+    apply = jax.jit(training.apply)
+    for number in range(STEPS):
+        scale = float(slots.scale)
+        grads = {"w": jnp.full((3, 4), 0.5 * scale), "b": jnp.full(4, 2.0 * scale)}
+        if number in (0, 3):
+            grads["w"] = grads["w"].at[1, 2].set(jnp.inf if number else jnp.nan)
+        before = (params, slots.slots)
+        params, slots = apply(grads, slots, params)
+        pairs = zip(jax.tree.leaves(before), jax.tree.leaves((params, slots.slots)), strict=True)
+        found["unchanged"].append(all(np.array_equal(a, b) for a, b in pairs))
+        found["scale"].append(float(slots.scale))
+        found["good"].append(int(slots.good))
+        found["skipped"].append(int(slots.skipped))
+    unscaled = optimizers.build(numbers, specs, "fp32")
+    plain, plain_slots = {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}, unscaled.init(params)
+    for _ in range(3):
+        grads = {"w": jnp.full((3, 4), 0.5), "b": jnp.full(4, 2.0)}
+        plain, plain_slots = unscaled.apply(grads, plain_slots, plain)
+    distance = max(float(jnp.abs(plain[name] - params[name]).max()) for name in plain)
+    return found | {"distance": distance}
+
+
+def growth() -> list[float]:
+    """Scale after each of six good updates in fp16, the interval being 3."""
+    precision.GROWTH_INTERVAL, kept = 3, precision.GROWTH_INTERVAL
+    slots, scales = loss_scale.init(lambda params: (), {}), list[float]()
+    for _ in range(6):
+        _, slots = loss_scale.apply(lambda grads, slots, params: (params, slots), {"w": jnp.ones(2)}, slots, {})
+        scales.append(float(slots.scale))
+    precision.GROWTH_INTERVAL = kept
+    return scales
+
+
+def overflow() -> dict[str, list[float]]:
+    """Skipped updates and scales of the autoencoder's first steps in fp16, and the same by an account in numpy."""
+    training = Trained(request_for("autoencoder", "fp16"))
+    s, good, count = np.float32(precision.FIRST_SCALE), 0, 0
+    found: dict[str, list[float]] = {"skipped": [], "scale": [], "account of skipped": [], "account of the scale": []}
+    for _ in range(2 * STEPS):
+        before = backend.read(training.state.params)
+        found["skipped"].append(training.step()["skipped"])
+        found["scale"].append(float(training.state.slots.scale))
+        if all(np.array_equal(before[name], now) for name, now in backend.read(training.state.params).items()):
+            s, good, count = s * np.float32(precision.BACKOFF), 0, count + 1
+        else:
+            good += 1
+        found["account of skipped"].append(float(count))
+        found["account of the scale"].append(float(s))
+    return found
+
+
+def measured(*forgets: str) -> dict[str, Any]:
+    """What the harness says of JAX's own asynchronous work where what is named does not wait: sync, read or export.
+
+    A step must be long beside the millisecond that the check allows: JAX on a CPU runs few steps ahead.
+    """
+    request = replace(request_for("lm", "fp32"), task="measure", min_time_s=0.0, window_s=0.05, latency_steps=0)
+    kept = {name: getattr(backend, name) for name in ("configure", "devices", "put", "sync", "read")}
+    door, code = SimpleNamespace(**kept), SimpleNamespace(build=lm.build, export=lm.export)
+    if "sync" in forgets:
+        door.sync = lambda x: None
+    if "read" in forgets:
+        door.read = lambda x: dict.fromkeys(x, np.zeros(()))
+    if "export" in forgets:
+        code.export = lambda state, names=None: {}
+    training, _ = worker.start_training(request, door, code, worker.Found(fields={"phases_s": {}}))
+    told = measure.steady_state(training, request)
+    backend.sync(training.losses)
+    training.advance(10)
+    training.wait()
+    training.peek(training.state, training.losses)
+    ready = all(array.is_ready() for array in jax.tree.leaves((training.state, training.losses)))
+    return {"status": told["status"], "reason": told["reason"], "ready": ready}
+
+
+def main(names: list[str]) -> None:
+    """Each trial is a call, as in `losses('lm', 'bf16')`."""
+    print(json.dumps({name: eval(name) for name in names}))  # names from the tests beside this file
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

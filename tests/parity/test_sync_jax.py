@@ -1,0 +1,37 @@
+"""The check that waiting really waited, on JAX's own asynchronous work."""
+
+from typing import Any
+
+import pytest
+
+from tests.parity.test_precision_jax import trials
+
+ONE_DOOR = ("measured('sync')", "measured('sync', 'read')", "measured('sync', 'export')")
+BOTH_DOORS = "measured('sync', 'read', 'export')"
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    return trials("measured()", *ONE_DOOR, BOTH_DOORS)
+
+
+def test_an_honest_wait_passes(found: dict[str, Any]) -> None:
+    assert found["measured()"]["status"] == "ok", found["measured()"]["reason"]
+    assert found["measured()"]["ready"]
+
+
+@pytest.mark.parametrize("trial", ONE_DOOR)
+def test_forgotten_wait_is_invalid(found: dict[str, Any], trial: str) -> None:
+    """Also where losses, or else parameters, can be read without waiting: the check reads both."""
+    assert found[trial]["status"] == "invalid"
+    assert "sync does not wait" in found[trial]["reason"]
+
+
+@pytest.mark.xfail(strict=True, reason="where nothing that is read waits, no time is left over to be seen")
+def test_forgotten_wait_behind_both_doors_is_invalid(found: dict[str, Any]) -> None:
+    assert found[BOTH_DOORS]["status"] == "invalid"
+
+
+def test_arrays_that_are_not_ready_tell_of_it(found: dict[str, Any]) -> None:
+    """What would catch that: asking the arrays themselves."""
+    assert not found[BOTH_DOORS]["ready"]
