@@ -66,12 +66,27 @@ def judge(**traces: Trace) -> dict[str, bool]:
     return {impl: found.equal for (impl, _), found in judged.items()}
 
 
-def test_the_large_gan_is_rough_and_nothing_else_is() -> None:
+def test_rough_networks_are_allowed_more_and_no_others() -> None:
     assert parity.tolerance("fp32", "base", 0, "gan") == 1e-3
     assert parity.tolerance("fp32", "base-twin", 9, "gan") == pytest.approx(3e-2)
-    for workload, size in (("gan", "small"), ("lm", "base"), ("autoencoder", "large")):
+    assert parity.tolerance("fp32", "base", 4, "autoencoder") == pytest.approx(3e-4)
+    for workload, size in (("gan", "small"), ("lm", "base"), ("lm", "large"), ("autoencoder", "small")):
         assert parity.tolerance("fp32", size, 4, workload) == 5e-5
-    assert parity.tolerance("fp64", "base", 0, "gan") == parity.FP64
+
+
+def test_what_honest_float32_reached_is_allowed() -> None:
+    """Losses of the first five steps against the golden ones; measured in JAX, PyTorch or both."""
+    seen = [
+        ("autoencoder", "base", (3e-10, 2e-7, 8e-6, 2.7e-5, 5.3e-5)),
+        ("autoencoder", "base", (3e-10, 1.2e-6, 3.3e-5, 1.6e-5, 3.2e-5)),
+        ("autoencoder", "large", (4e-8, 1e-6, 5.3e-5, 8.8e-2, 8.5e-2)),
+        ("autoencoder", "large", (4e-8, 3.9e-6, 8.7e-4, 7.6e-2, 6.3e-2)),
+        ("gan", "large", (2.8e-5, 1.4e-2, 1.1e-2, 7.9e-3, 5.4e-2)),
+    ]
+    for workload, size, shares in seen:
+        for step, share in enumerate(shares):
+            assert share < parity.tolerance("fp32", size, step, workload)
+    assert parity.tolerance("fp64", "large", 0, "autoencoder") == parity.FP64
 
 
 def test_judge_counts_a_framework_once_however_many_variants_it_has() -> None:
