@@ -10,7 +10,7 @@ from bench.optimizer import check_optimizer
 from bench.precision import PRECISIONS
 from bench.spec import INPUTS, KERNELS, PLATFORMS, Cell, WrongInput, one
 
-DEFAULT_PRECISIONS = {"cpu": ("fp32",)}
+DEFAULT_PRECISIONS = {"cpu": ("fp32", "bf16")}
 DEFAULT_SIZE = {"cpu": "tiny"}
 DEFAULT_KERNELS = {"cpu": "plain"}
 WARM_UP_STEPS = {"base": 5, "large": 5}  # 20 at other sizes

@@ -84,7 +84,7 @@ def build(
         for name, features in workload.norm_specs().items()
     }
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
-    training = optimizers.build(numbers, specs, request.cell.precision)
+    training = optimizers.build(numbers, specs, request)
     net = Net(workload, layers.choose(request), groups)
     function = jax.jit(partial(step, net, training), donate_argnums=0)
     return State(g, d, training.init(g), training.init(d), stats, evidence.Program(net.forms, function)), function

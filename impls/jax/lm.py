@@ -72,7 +72,7 @@ def build(
     """State with `params` on the device, and the step."""
     named = {name: jnp.array(array) for name, array in params.items()}
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
-    training = optimizers.build(numbers, specs, request.cell.precision)
+    training = optimizers.build(numbers, specs, request)
     forms = layers.choose(request)
     function = jax.jit(partial(step, workload, forms, training), donate_argnums=0)
     return State(named, training.init(named), evidence.Program(forms, function)), function

@@ -24,9 +24,9 @@ class Scaled(NamedTuple):
     skipped: Array  # updates that did not happen, since the start
 
 
-def init(inner: Callable[[Any], optax.OptState], params: Any) -> Scaled:
+def init(first_scale: float, inner: Callable[[Any], optax.OptState], params: Any) -> Scaled:
     """The slots that `inner` begins with, and the first scale."""
-    scale = jnp.array(precision.FIRST_SCALE, jnp.float32)
+    scale = jnp.array(first_scale, jnp.float32)
     return Scaled(inner(params), scale, good=jnp.array(0), skipped=jnp.array(0))
 
 

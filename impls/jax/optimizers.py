@@ -17,7 +17,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from bench.optimizer import Optimizer
-from bench.spec import Param
+from bench.spec import Param, Request
 
 from . import loss_scale
 
@@ -39,13 +39,15 @@ class Training(NamedTuple):
     apply: Callable[[Arrays, Any, Arrays], tuple[Arrays, Any]]  # (gradients, slots, parameters) -> parameters, slots
 
 
-def build(optimizer: Optimizer, specs: Mapping[str, Param], precision: str) -> Training:
+def build(optimizer: Optimizer, specs: Mapping[str, Param], request: Request) -> Training:
     """The optimizer over parameters by the spec's names, those of `specs` or some of them."""
     transformation = chain(optimizer, specs)
     update = partial(apply, transformation)
-    if precision == "fp16":
+    if request.cell.precision == "fp16":
         return Training(
-            partial(loss_scale.init, transformation.init), loss_scale.value_and_grad, partial(loss_scale.apply, update)
+            partial(loss_scale.init, request.first_scale, transformation.init),
+            loss_scale.value_and_grad,
+            partial(loss_scale.apply, update),
         )
     return Training(transformation.init, value_and_grad, update)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.spec import Conv, Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import evidence, layers, optimizers, scaling
+from . import evidence, layers, loss_scale, optimizers
 
 
 def encoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, x_BHWC: tf.Tensor) -> tf.Tensor:
@@ -59,7 +59,7 @@ def build(
     """State with `params` on the device, and the step."""
     forms, swapped = layers.choose(request), layers.swapped_kernels(workload.decoder)
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
-    training = optimizers.build(numbers, params, specs, request.cell.precision, swapped, forms.apart)
+    training = optimizers.build(numbers, params, specs, request, swapped, forms.apart)
     shape = (workload.batch, workload.side, workload.side, workload.channels)
 
     @tf.function(
@@ -68,7 +68,7 @@ def build(
         input_signature=[tf.TensorSpec(shape, params["enc.dense.w"].dtype)],
     )
     def function(x_BHWC: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"reconstruction": update(workload, forms, training, x_BHWC)} | scaling.skipped(training.scaling)
+        return {"reconstruction": update(workload, forms, training, x_BHWC)} | loss_scale.skipped(training.scaling)
 
     return State(training, function, function.get_concrete_function()), step
 
@@ -85,7 +85,7 @@ def update(workload: Autoencoder, forms: layers.Forms, training: optimizers.Trai
         tape.watch(params)
         y_BHWC = decoder(workload, params, forms, encoder(workload, params, forms, x_BHWC))
         loss = layers.total(forms, tf.square(y_BHWC - x_BHWC)) / layers.number(workload.batch, x_BHWC)
-    optimizers.update(training, tape.gradient(loss, params, scaling.of_loss(training.scaling)))
+    optimizers.update(training, tape.gradient(loss, params, loss_scale.of_loss(training.scaling)))
     return loss
 
 

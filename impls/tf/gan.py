@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import evidence, layers, optimizers, scaling
+from . import evidence, layers, loss_scale, optimizers
 
 
 class Net(NamedTuple):
@@ -94,7 +94,7 @@ def build(
     def training(prefix: str) -> optimizers.Training:
         part = {name: array for name, array in params.items() if name.startswith(prefix)}
         numbers, swapped = workload.optimizer(request.cell.optimizer), layers.swapped_kernels(workload.generator)
-        return optimizers.build(numbers, part, workload.param_specs(), request.cell.precision, swapped, forms.apart)
+        return optimizers.build(numbers, part, workload.param_specs(), request, swapped, forms.apart)
 
     def running(prefix: str) -> tf.Variable:
         starts = [np.repeat((0.0, 1.0), count) for name, count in workload.norm_specs().items() if name[:2] == prefix]
@@ -111,7 +111,7 @@ def build(
     def function(real_BHWC: tf.Tensor, z_d_BZ: tf.Tensor, z_g_BZ: tf.Tensor) -> dict[str, tf.Tensor]:
         losses = {"discriminator": update_discriminator(net, real_BHWC, z_d_BZ)}
         losses["generator"] = update_generator(net, z_g_BZ)
-        return losses | scaling.skipped(net.d.scaling, net.g.scaling)
+        return losses | loss_scale.skipped(net.d.scaling, net.g.scaling)
 
     return State(net, function, function.get_concrete_function()), step
 
@@ -129,7 +129,7 @@ def update_discriminator(net: Net, real_BHWC: tf.Tensor, z_BZ: tf.Tensor) -> tf.
         tape.watch(params)
         loss_real = tf.reduce_mean(tf.nn.softplus(-discriminator(net, params, real_BHWC)))
         loss = loss_real + tf.reduce_mean(tf.nn.softplus(discriminator(net, params, fake_BHWC)))
-    optimizers.update(net.d, tape.gradient(loss, params, scaling.of_loss(net.d.scaling)))
+    optimizers.update(net.d, tape.gradient(loss, params, loss_scale.of_loss(net.d.scaling)))
     return loss
 
 
@@ -140,7 +140,7 @@ def update_generator(net: Net, z_BZ: tf.Tensor) -> tf.Tensor:
         tape.watch(params)
         fake_BHWC = generator(net, params, z_BZ)
         loss = tf.reduce_mean(tf.nn.softplus(-discriminator(net, optimizers.weights(net.d), fake_BHWC)))
-    optimizers.update(net.g, tape.gradient(loss, params, scaling.of_loss(net.g.scaling)))
+    optimizers.update(net.g, tape.gradient(loss, params, loss_scale.of_loss(net.g.scaling)))
     return loss
 
 

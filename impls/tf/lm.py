@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import evidence, layers, optimizers, scaling
+from . import evidence, layers, loss_scale, optimizers
 
 
 def logits(workload: Lm, params: layers.Params, forms: layers.Forms, token_BT: tf.Tensor) -> tf.Tensor:
@@ -115,7 +115,7 @@ def build(
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
     forms, numbers = layers.choose(request), workload.optimizer(request.cell.optimizer)
-    training = optimizers.build(numbers, params, workload.param_specs(), request.cell.precision, apart=forms.apart)
+    training = optimizers.build(numbers, params, workload.param_specs(), request, apart=forms.apart)
 
     @tf.function(
         autograph=False,
@@ -123,7 +123,7 @@ def build(
         input_signature=[tf.TensorSpec((workload.batch, workload.context + 1), tf.int64)],
     )
     def function(token_BS: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"cross_entropy": update(workload, forms, training, token_BS)} | scaling.skipped(training.scaling)
+        return {"cross_entropy": update(workload, forms, training, token_BS)} | loss_scale.skipped(training.scaling)
 
     return State(training, function, function.get_concrete_function()), step
 
@@ -139,7 +139,7 @@ def update(workload: Lm, forms: layers.Forms, training: optimizers.Training, tok
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         loss = cross_entropy(logits(workload, params, forms, token_BS[:, :-1]), tf.reshape(token_BS[:, 1:], (-1,)))
-    optimizers.update(training, tape.gradient(loss, params, scaling.of_loss(training.scaling)))
+    optimizers.update(training, tape.gradient(loss, params, loss_scale.of_loss(training.scaling)))
     return loss
 
 

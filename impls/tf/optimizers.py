@@ -13,9 +13,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bench.optimizer import Optimizer
-from bench.spec import Param
+from bench.spec import Param, Request
 
-from . import scaling
+from . import loss_scale
 
 Tensors = Mapping[str, tf.Tensor]  # by the spec's names
 When = Callable[[tf.Tensor, Any], tf.Tensor]  # a number of an update, and what stands for it in one that is skipped
@@ -48,14 +48,14 @@ class Training(NamedTuple):
     numbers: Optimizer
     vectors: tuple[Vector, ...]
     step: tf.Variable  # int64, updates done
-    scaling: scaling.Scaling | None
+    scaling: loss_scale.Scaling | None
 
 
 def build(
     optimizer: Optimizer,
     params: Mapping[str, NDArray[Any]],
     specs: Mapping[str, Param],
-    precision: str,
+    request: Request,
     swapped: Iterable[str] = (),
     apart: float = math.inf,
 ) -> Training:
@@ -74,7 +74,7 @@ def build(
         for names in groups
         if names
     )
-    return Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64), scaling.build(precision))
+    return Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64), loss_scale.build(request))
 
 
 def _vector(
@@ -114,7 +114,7 @@ def update(training: Training, gradients: Tensors) -> None:
     numbers, when, t = training.numbers, always, training.step + 1
     all_N = [_joined(vector, gradients) for vector in training.vectors]
     if training.scaling:
-        all_N, when = scaling.unscale(training.scaling, all_N)
+        all_N, when = loss_scale.unscale(training.scaling, all_N)
     training.step.assign(when(t, training.step))
     all_N, rate = _clipped(numbers, all_N), when(_rate(numbers, t), 0.0)
     apply = {"adam": _adam, "adamw": _adam, "rmsprop": _rmsprop, "sgd": _sgd}[numbers.kind]

@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import torch
 
-from bench.precision import BACKOFF, FIRST_SCALE, GROWTH, GROWTH_INTERVAL
+from bench.precision import BACKOFF, GROWTH, GROWTH_INTERVAL
 
 
 class LossScale:
     """Of one update: its loss's gradients come times `value`."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.value = torch.full((), FIRST_SCALE, device=device)
+    def __init__(self, first_scale: float, device: torch.device) -> None:
+        self.value = torch.full((), first_scale, device=device)
         self.good = torch.zeros((), dtype=torch.int32, device=device)  # updates in a row
         self.found = torch.zeros((), device=device)  # 1 if a gradient is not finite, else 0
         self.skipped = torch.zeros((), device=device)

@@ -28,6 +28,9 @@ WORKLOAD = {
 MANIFEST = ["NAME", "MODULE", "PACKAGES", "VARIANTS", "DEFAULT_VARIANT", "ENVIRONMENT", "PRELOAD"]
 
 
+PROBE = {"products": ["request", "conv", "transposed"]}
+
+
 def functions(path: Path) -> dict[str, list[str]]:
     """Names of the parameters of each function at the top level of a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -46,6 +49,12 @@ def test_backend_has_the_contract(impl: str) -> None:
 def test_workload_has_the_contract(impl: str, workload: str) -> None:
     found = functions(ROOT / impl / f"{workload}.py")
     assert {name: found.get(name) for name in WORKLOAD} == WORKLOAD
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+def test_probe_has_the_contract(impl: str) -> None:
+    found = functions(ROOT / impl / "probe.py")
+    assert {name: found.get(name) for name in PROBE} == PROBE
 
 
 def test_fake_framework_has_the_contract_too() -> None:
@@ -70,7 +79,8 @@ def test_manifest_names_everything(impl: str) -> None:
 
 
 def test_folders_have_the_same_files() -> None:
-    shared = {"__init__.py", "manifest.py", "backend.py", "layers.py", "optimizers.py"}
+    shared = {"__init__.py", "manifest.py", "backend.py", "probe.py"}
+    shared |= {"layers.py", "optimizers.py", "loss_scale.py", "evidence.py"}
     shared |= {f"{name}.py" for name in workloads.WORKLOADS}
     for impl in IMPLS:
         assert shared <= {path.name for path in (ROOT / impl).glob("*.py")}, impl

@@ -106,7 +106,7 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "generator-detached": (
         *gan(DETACHED, f"tf.stop_gradient({DETACHED})"),
         *gan(
-            "tape.gradient(loss, params, scaling.of_loss(net.g.scaling))",
+            "tape.gradient(loss, params, loss_scale.of_loss(net.g.scaling))",
             'tape.gradient(loss, params, unconnected_gradients="zero")',
         ),
     ),
@@ -121,7 +121,7 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
             "        fake_BHWC = generator(net, g_params, z_BZ)\n        loss_real",
         ),
         *gan(
-            "    optimizers.update(net.d, tape.gradient(loss, params, scaling.of_loss(net.d.scaling)))",
+            "    optimizers.update(net.d, tape.gradient(loss, params, loss_scale.of_loss(net.d.scaling)))",
             "    d_gradients, g_gradients = tape.gradient(loss, (params, g_params))\n"
             "    optimizers.update(net.d, d_gradients)\n    optimizers.update(net.g, g_gradients)",
         ),
@@ -218,12 +218,12 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     ),
     "gradients-not-cleared": (
         *optimizers(
-            "    scaling: scaling.Scaling | None",
-            "    scaling: scaling.Scaling | None\n    sums: tuple[tf.Variable, ...]",
+            "    scaling: loss_scale.Scaling | None",
+            "    scaling: loss_scale.Scaling | None\n    sums: tuple[tf.Variable, ...]",
         ),
         *optimizers(
-            "Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64), scaling.build(precision))",
-            "Training(\n        optimizer, vectors, tf.Variable(0, dtype=tf.int64), scaling.build(precision),\n"
+            "Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64), loss_scale.build(precision))",
+            "Training(\n        optimizer, vectors, tf.Variable(0, dtype=tf.int64), loss_scale.build(precision),\n"
             "        tuple(tf.Variable(tf.zeros_like(vector.p_N)) for vector in vectors),\n    )",
         ),
         *optimizers(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from bench import precision
+from bench.spec import Request
 
 
 class Scaling(NamedTuple):
@@ -21,12 +22,12 @@ class Scaling(NamedTuple):
     skipped: tf.Variable  # updates that did not happen, since the start
 
 
-def build(name: str) -> Scaling | None:
+def build(request: Request) -> Scaling | None:
     """The scale of a precision, if it has one."""
-    if name != "fp16":
+    if request.cell.precision != "fp16":
         return None
     counts = [tf.Variable(0, dtype=tf.int64) for _ in range(2)]
-    return Scaling(tf.Variable(precision.FIRST_SCALE, dtype=tf.float32), *counts)
+    return Scaling(tf.Variable(request.first_scale, dtype=tf.float32), *counts)
 
 
 def of_loss(scaling: Scaling | None) -> tf.Tensor | None:
