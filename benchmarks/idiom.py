@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
 
 def request_for(impl: str, variant: str, workload: str, size: str, cache: str = "") -> Request:
     cores = machine.physical_cores()
-    choice = Choice(impl=(impl,), variant=(variant,), workload=(workload,), size=size)
+    choice = Choice(impl=(impl,), variant=(variant,), workload=(workload,), size=size, precision=("fp32",))
     (cell,) = plan.plan_cells(choice, manifests.find())
     return Request(cell=cell, task="measure", folder="", threads=len(cores), cpus=cores, steps=3, cache=cache)
 

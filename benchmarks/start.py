@@ -35,7 +35,7 @@ def starts(repeats: int = 5) -> None:
     cores = machine.physical_cores()
     imported: set[str] = set()
     with Launcher(found, cold=False) as launcher:
-        for cell in plan.plan_cells(Choice(size="tiny"), found):
+        for cell in plan.plan_cells(Choice(size="tiny", precision=("fp32",)), found):
             if not found[cell.impl].installed:
                 continue
             seconds: list[float] = []

@@ -24,8 +24,8 @@ STEPS = 5
 
 
 def request_for(workload: str, kind: str) -> Request:
-    (cell,) = plan.plan_cells(Choice(impl=("jax",), workload=(workload,)), manifests.find())
-    return Request(cell=replace(cell, precision=kind), task="trace", folder="", threads=1)
+    (cell,) = plan.plan_cells(Choice(impl=("jax",), workload=(workload,), precision=(kind,)), manifests.find())
+    return Request(cell=cell, task="trace", folder="", threads=1)
 
 
 @dataclass

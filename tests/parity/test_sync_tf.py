@@ -25,7 +25,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def request() -> Request:
-    cells = plan.plan_cells(Choice(impl=("tf",), variant=("graph",), workload=("autoencoder",)), manifests.find())
+    cells = plan.plan_cells(
+        Choice(impl=("tf",), variant=("graph",), workload=("autoencoder",), precision=("fp32",)), manifests.find()
+    )
     cores = physical_cores()
     return Request(
         cell=cells[0], task="measure", folder="", threads=len(cores), cpus=cores,
