@@ -147,9 +147,10 @@ def train(request: "Request", package: str, found: Found) -> None:
 
 
 def start_training(
-    request: "Request", backend: Any, code: Any, found: Found, host: HostMemory
+    request: "Request", backend: Any, code: Any, found: Found, host: HostMemory | None = None
 ) -> "tuple[Training, Feed]":
-    """Start the runtime, build, run the first step: the phases `init` and `compile`."""
+    """Start the runtime, build, run the first step: the phases `init` and `compile`; `host` is told where each ends."""
+    host = host or HostMemory()
     from bench import measure, workloads
     from bench.draw import init_params
 

@@ -74,7 +74,7 @@ def planted(optimizer: str) -> dict[str, Any]:
     backend.configure(request_for("lm", "fp16"))
     numbers = workloads.get("lm", "tiny").optimizer(optimizer)
     specs = {"w": SimpleNamespace(decay=True), "b": SimpleNamespace(decay=False)}
-    training = optimizers.build(numbers, specs, "fp16")
+    training = optimizers.build(numbers, specs, request_for("autoencoder", "fp16"))
     params = {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}
     slots = training.init(params)
     found: dict[str, list[Any]] = {"unchanged": [], "scale": [], "good": [], "skipped": []}
@@ -91,7 +91,7 @@ def planted(optimizer: str) -> dict[str, Any]:
         found["scale"].append(float(slots.scale))
         found["good"].append(int(slots.good))
         found["skipped"].append(int(slots.skipped))
-    unscaled = optimizers.build(numbers, specs, "fp32")
+    unscaled = optimizers.build(numbers, specs, request_for("autoencoder", "fp32"))
     plain, plain_slots = {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}, unscaled.init(params)
     for _ in range(3):
         grads = {"w": jnp.full((3, 4), 0.5), "b": jnp.full(4, 2.0)}
@@ -103,7 +103,7 @@ def planted(optimizer: str) -> dict[str, Any]:
 def growth() -> list[float]:
     """Scale after each of six good updates in fp16, the interval being 3."""
     precision.GROWTH_INTERVAL, kept = 3, precision.GROWTH_INTERVAL
-    slots, scales = loss_scale.init(lambda params: (), {}), list[float]()
+    slots, scales = loss_scale.init(precision.FIRST_SCALE, lambda params: (), {}), list[float]()
     for _ in range(6):
         _, slots = loss_scale.apply(lambda grads, slots, params: (params, slots), {"w": jnp.ones(2)}, slots, {})
         scales.append(float(slots.scale))

@@ -81,7 +81,9 @@ def updates(variant: str, optimizer: Optimizer) -> dict[str, Any]:
     params = {"w": np.linspace(-1, 1, 20, dtype="f").reshape(4, 5), "b": np.ones(3, "f")}
     specs = {name: Param(shape=p.shape, init="zeros", decay=name == "w") for name, p in params.items()}
     with mock.patch.object(precision, "GROWTH_INTERVAL", INTERVAL):
-        scaled, plain = (optimizers.build(optimizer, params, specs, name) for name in ("fp16", "fp32"))
+        scaled, plain = (
+            optimizers.build(optimizer, params, specs, request(variant, name=name)) for name in ("fp16", "fp32")
+        )
 
         @tf.function(autograph=False, jit_compile=variant == "xla")
         def update(which: Any, gradients: Any) -> None:
