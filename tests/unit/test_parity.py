@@ -145,3 +145,9 @@ def test_trajectory_fault_names_step_and_difference() -> None:
     assert share == pytest.approx(1e-5) and fault == "loss at step 2 is 1.0e-05 off, 1e-06 allowed"
     assert parity.trajectory_fault({"loss": [1.0, 1.0, 1.0 + 1e-5]}, reference, "fp32", "small")[1] is None
     assert parity.trajectory_fault({"loss": [1.0, float("nan"), 1.0]}, reference, "fp32", "tiny")[1] is not None
+
+
+def test_sixteen_bits_are_allowed_more() -> None:
+    assert parity.tolerance("bf16", "tiny", 3) == 5e-3
+    assert parity.tolerance("fp16", "small", 0) == 1e-3
+    assert parity.tolerance("bf16", "large", 3, "autoencoder") == 0.5
