@@ -2,7 +2,8 @@
 
 from bench import manifests, plan, show, workloads
 from bench.launch import Launcher
-from bench.machine import cpu_model, physical_cores
+from bench.machine.fingerprint import cpu_model
+from bench.machine.processor import physical_cores
 from bench.plan import Choice
 from bench.spec import Request, param_count
 from bench.workloads import WORKLOADS

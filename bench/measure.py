@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bench import noise
-from bench.noise import Meter
+from bench.machine import noise
+from bench.machine.noise import Meter
 from bench.spec import Request
 
 Clock = Callable[[], float]
@@ -53,7 +53,7 @@ class Window:
     steps: int
     seconds: float
     rewait_s: float  # that waiting again took
-    cpu: dict[str, float | None]  # seconds of the cores in the meantime, as `bench.noise` splits them
+    cpu: dict[str, float | None]  # seconds of the cores in the meantime, as `bench.machine.noise` splits them
 
 
 def steady_state(

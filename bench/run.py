@@ -2,38 +2,23 @@
 
 import subprocess
 import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import (
-    __version__,
-    data,
-    gpu,
-    idle,
-    launch,
-    machine,
-    plan,
-    proofs,
-    record,
-    rounds,
-    show,
-    stats,
-    store,
-    verdict,
-    workloads,
-)
-from bench.launch import Launcher, Outcome
+from bench import __version__, plan, record, rounds, show, stats, store
+from bench.launch import Launcher
+from bench.machine import idle
+from bench.machine.fingerprint import command, fingerprint, git_state
+from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
-from bench.noise import NO_COUNT
-from bench.parity import Trace
 from bench.plan import Choice, Job
-from bench.record import LATER, Record
-from bench.spec import Cell, Request, WrongInput, spec_hash
-from bench.verdict import Evidence
+from bench.proof import verdict
+from bench.record import Record
+from bench.runner import Runner, absence, now
+from bench.spec import Cell, WrongInput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +41,17 @@ class Settings:
 def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> int:
     """Measure every cell chosen, in rounds; returns the exit code."""
     cells = planned(choice, settings, manifests)
-    load = idle.settle(machine.physical_cores(), settings.wait_for_idle_s, show.note)
+    load = idle.settle(physical_cores(), settings.wait_for_idle_s, show.note)
     folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells) | {"load": load})
     records: list[Record] = []
     with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
-        runner = Runner(launcher=launcher, folder=folder, settings=settings, manifests=manifests)
+        runner = Runner(
+            launcher=launcher,
+            folder=folder,
+            manifests=manifests,
+            min_time_s=settings.min_time_s,
+            timeout_s=settings.timeout_s,
+        )
         able = [cell for cell in cells if absence(cell, manifests) is None]
         evidence = verdict.gather(able, manifests, runner, progress.note)
         for job in progress.each(plan_jobs(cells, able, settings, choice.seed, records)):
@@ -95,144 +86,12 @@ def plan_jobs(
         yield from rounds.further(able, later, seed, settings.target_ci, records)
 
 
-def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
-    """Why a cell cannot run here at all, or None."""
-    manifest = manifests[cell.impl]
-    if manifest.absence:
-        return manifest.absence
-    if not manifest.has(cell.workload):
-        return f"{cell.impl} has no {cell.workload}"
-    if (cell.precision, cell.platform) == ("tf32", "cpu"):
-        return "TF32 is a mode of NVIDIA's tensor cores: a processor would compute fp32"
-    return manifest.lacks(cell.variant)
-
-
-@dataclass(kw_only=True)
-class Runner:
-    """One run under way: starts its cells and makes their records."""
-
-    launcher: Launcher
-    folder: Path
-    settings: Settings
-    manifests: Mapping[str, Manifest]
-
-    def __post_init__(self) -> None:
-        self.fingerprint = machine.fingerprint()
-
-    def measure(self, job: Job) -> Outcome:
-        """Run the cell once, or say why it cannot be."""
-        reason = absence(job.cell, self.manifests)
-        if reason:
-            return Outcome.failed("unsupported", reason)
-        with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
-            outcome = self.launcher.run(self.request(job.cell, job.repeat), self.settings.timeout_s, log)
-        return self.with_gpus(outcome, watch)
-
-    @contextmanager
-    def watched(self, cell: Cell) -> Generator[gpu.Watch]:
-        """Look at the GPUs while a cell runs that uses them."""
-        if cell.platform == "cpu":
-            yield gpu.Watch(reason="the cell uses no GPU")
-            return
-        try:
-            gpus = gpu.Gpus(nvml=gpu.load())
-        except OSError as error:
-            yield gpu.Watch(reason=str(error))
-            return
-        with gpu.watched(self.launcher.processes, launch.name_of, gpus) as watch:
-            yield watch
-
-    def with_gpus(self, outcome: Outcome, watch: gpu.Watch) -> Outcome:
-        """The outcome with what was seen of the GPUs."""
-        outcome.reasons["memory_bytes.driver_peak"] = watch.why_no_peak
-        if watch.reason is None:
-            seen = {"before": watch.before, "during": watch.during, "after": watch.after, "foreign": watch.foreign}
-            outcome.fields["machine"] = self.fingerprint | {"gpus_seen": seen}
-        if outcome.fields.get("memory_bytes"):
-            outcome.fields["memory_bytes"]["driver_peak"] = watch.driver_peak
-        return outcome
-
-    def trace(self, cell: Cell, steps: int, first_scale: float) -> Trace:
-        """Losses and final state, for proofs, references and drifts."""
-        own_cache = str(self.launcher.scratch / "traced" / cell.id)  # so that the first repeat compiles
-        request = replace(self.request(cell, 0), first_scale=first_scale, cache=own_cache)
-        with self.kept_log(f"trace-{cell.id}") as log:
-            return proofs.run_trace(self.launcher, cell, steps, request, self.settings.timeout_s, log)
-
-    def test_kernels(self, cell: Cell) -> dict[str, Any]:
-        """Errors of the kernels that `best` takes, and of the plain forms."""
-        with self.kept_log(f"kernels-{cell.id}") as log:
-            return proofs.run_kernels(self.launcher, cell, self.request(cell, 0), self.settings.timeout_s, log)
-
-    @contextmanager
-    def kept_log(self, name: str) -> Generator[Path]:
-        """A log's path; the file is kept if anything was written."""
-        log = self.folder / store.LOGS / f"{name}.log"
-        yield log
-        if log.exists() and not log.stat().st_size:
-            log.unlink()
-
-    def request(self, cell: Cell, repeat: int) -> Request:
-        cores = machine.physical_cores()
-        return Request(
-            cell=cell,
-            task="measure",
-            folder=str(self.launcher.scratch / f"{cell.id}-{repeat}"),
-            repeat=repeat,
-            steps=plan.warm_up_steps(cell),
-            threads=len(cores),
-            cpus=cores,
-            min_time_s=self.settings.min_time_s,
-            cache=str(self.launcher.scratch / "compiled" / cell.id),
-        )
-
-    def record(self, job: Job, outcome: Outcome, evidence: Evidence) -> Record:
-        """The whole record of a job: what the worker found, and what only the runner knows."""
-        cell, manifest = job.cell, self.manifests[job.cell.impl]
-        losses = outcome.fields.get("losses") if outcome.ok else None
-        drift, no_drift = verdict.drift(cell, evidence, manifest)
-        workload = workloads.get(cell.workload, cell.size, cell.global_batch)
-        data_hash = data.data_hash(workload.data)
-        known: dict[str, Any] = {
-            "cell": asdict(cell),
-            "cell_id": cell.id,
-            "spec_hash": spec_hash(workload, cell.optimizer, data_hash),
-            "source_hash": proofs.source_hash(manifest, cell.workload),
-            "repeat": job.repeat,
-            "run": self.folder.resolve().name,
-            "started_at": now(),
-            "parity": verdict.verdict(cell, losses, evidence, manifest),
-            "drift": drift,
-            "items_per_step": workload.items_per_step,
-            "item": workload.item,
-            "flops_per_step": workload.flops_per_step,
-            "machine": self.fingerprint,
-            "versions": proofs.software(manifest) | {"samestep": __version__} | outcome.fields.pop("versions", {}),
-            "flags": manifest.variables(self.request(cell, job.repeat)),
-            "data": {"name": workload.data, "sha256": data_hash},
-        }
-        return record.complete(known | outcome.fields, NOT_MEASURED | {"drift": no_drift} | outcome.reasons)
-
-
-NOT_MEASURED = {
-    "energy_j": LATER,
-    "effective_precision": "the cell ended before its precision was probed",
-    "steps_skipped": "the cell ended before its first step",
-    "windows.foreign_cpu_s": NO_COUNT,
-    "windows.steal_s": NO_COUNT,
-    "windows.cpu_s": NO_COUNT,
-    "parity.reference": "no float64 reference for this cell",
-    "parity.max_rel_loss_diff": "no float64 reference for this cell",
-    "parity.proof": "no proof for this cell",
-}
-
-
 def describe_run(choice: Choice, settings: Settings, cells: Sequence[Cell]) -> dict[str, Any]:
     """What `run.json` says."""
     return {
         "schema": record.SCHEMA,
         "samestep": __version__,
-        "command": machine.command(),
+        "command": command(),
         "started_at": now(),
         "seed": choice.seed,
         "repeats": settings.repeats,
@@ -242,13 +101,9 @@ def describe_run(choice: Choice, settings: Settings, cells: Sequence[Cell]) -> d
         "min_time_s": settings.min_time_s,
         "timeout_s": settings.timeout_s,
         "plan": [cell.id for cell in cells],
-        "machine": machine.fingerprint(),
-        "git": machine.git_state(),
+        "machine": fingerprint(),
+        "git": git_state(),
     }
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def new_folder() -> Path:
@@ -286,7 +141,7 @@ def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest
     able = [cell for cell in cells if absence(cell, manifests) is None]
     least = max(settings.repeats, stats.TARGET_REPEATS) if settings.target_ci else settings.repeats
     repeats = f"{least} to {settings.max_repeats}" if settings.target_ci else least
-    seconds = plan.estimate_s(able, least, settings.min_time_s, len(machine.physical_cores()))
+    seconds = plan.estimate_s(able, least, settings.min_time_s, len(physical_cores()))
     show.rows(
         ("cell", "batch", "optimizer", "repeats", "here"),
         [(show.label(c), c.global_batch, c.optimizer, repeats, absence(c, manifests) or "ready") for c in cells],

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import anomalies, arms, metrics, record, rounds, stats
+from bench import metrics, record, rounds, stats
 from bench.plan import Job
 from bench.record import Record
 from bench.spec import Cell
+from bench.stats import anomalies, arms
 from bench.units import scaled
 
 # Markup is off: what is shown comes from logs and package names, and [torch] is no colour.

@@ -14,13 +14,14 @@ from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
-from bench import parity, plan, proofs, show, workloads
+from bench import plan, show, workloads
 from bench.launch import Launcher
-from bench.machine import physical_cores
+from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
-from bench.parity import Trace
 from bench.plan import Choice
-from bench.proofs import TraceFailed
+from bench.proof import parity, proofs
+from bench.proof.parity import Trace
+from bench.proof.proofs import TraceFailed
 from bench.spec import Cell, Request, WrongInput
 
 STEPS = {"small": 3, **workloads.PROOF_STEPS}

@@ -11,14 +11,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import machine
+from bench.machine.fingerprint import cpu_model
+from bench.machine.processor import physical_cores
 
 LIMITS_S = {"--help": 0.3, "run --help": 0.3, "list": 1.0}
 REPEATS = 11
 
 
 def main() -> None:
-    print(f"machine: {machine.cpu_model()}, {len(machine.physical_cores())} physical core(s)")
+    print(f"machine: {cpu_model()}, {len(physical_cores())} physical core(s)")
     for arguments, limit in LIMITS_S.items():
         seconds = [once(arguments.split()) for _ in range(REPEATS + 1)][1:]
         print(

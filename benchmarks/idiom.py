@@ -19,7 +19,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import machine, manifests, measure, plan, stats, worker, workloads
+from bench import manifests, measure, plan, stats, worker, workloads
+from bench.machine.fingerprint import cpu_model
+from bench.machine.processor import physical_cores
 from bench.plan import Choice
 from bench.spec import Request
 
@@ -33,7 +35,7 @@ def main(arguments: list[str]) -> None:
         print(compare(impl, variant, workload, size, float(seconds[0]) if seconds else 20.0), flush=True)
         return
     size = arguments[0] if arguments else "small"
-    print(f"machine: {machine.cpu_model()}, {len(machine.physical_cores())} physical core(s)", flush=True)
+    print(f"machine: {cpu_model()}, {len(physical_cores())} physical core(s)", flush=True)
     for manifest in manifests.find().values():
         for variant in manifest.variants:
             for workload in workloads.WORKLOADS:
@@ -47,7 +49,7 @@ def main(arguments: list[str]) -> None:
 
 
 def request_for(impl: str, variant: str, workload: str, size: str, cache: str = "") -> Request:
-    cores = machine.physical_cores()
+    cores = physical_cores()
     choice = Choice(impl=(impl,), variant=(variant,), workload=(workload,), size=size, precision=("fp32",))
     (cell,) = plan.plan_cells(choice, manifests.find())
     return Request(cell=cell, task="measure", folder="", threads=len(cores), cpus=cores, steps=3, cache=cache)

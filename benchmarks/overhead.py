@@ -19,7 +19,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import machine, manifests, measure, plan, stats, worker
+from bench import manifests, measure, plan, stats, worker
+from bench.machine.fingerprint import cpu_model
+from bench.machine.processor import physical_cores
 from bench.plan import Choice
 from bench.spec import Request
 
@@ -32,7 +34,7 @@ def main(arguments: list[str]) -> None:
     if arguments:
         print(real_step(*arguments), flush=True)
         return
-    print(f"machine: {machine.cpu_model()}, {len(machine.physical_cores())} physical core(s)", flush=True)
+    print(f"machine: {cpu_model()}, {len(physical_cores())} physical core(s)", flush=True)
     print(f"harness on a step that does nothing: {1e6 * nothing_step_s():.2f} µs a step (limit 20)", flush=True)
     for name, manifest in manifests.find().items():
         if manifest.installed:
@@ -57,7 +59,7 @@ def nothing_step_s(steps: int = 200_000) -> float:
 
 
 def request_for(impl: str, workload: str) -> Request:
-    cores = machine.physical_cores()
+    cores = physical_cores()
     cell = plan.plan_cells(Choice(impl=(impl,), workload=(workload,), size="tiny"), manifests.find())[0]
     return Request(cell=cell, task="measure", folder="", threads=len(cores), cpus=cores)
 

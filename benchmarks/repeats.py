@@ -4,7 +4,7 @@
 
 A logarithm of a step's time is cell + round + process, as `benchmarks/noise.py` measures it, with some processes hit
 by something else on the machine. All is done for many simulated runs at once, by the formulas of `bench.stats` and
-`bench.compare`; tests/unit/test_stats_simulation.py shows that they give the same.
+`bench.stats.compare`; tests/unit/test_stats_simulation.py shows that they give the same.
 """
 
 import math

@@ -17,14 +17,16 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import machine, manifests, plan
+from bench import manifests, plan
 from bench.launch import Launcher
+from bench.machine.fingerprint import cpu_model
+from bench.machine.processor import physical_cores
 from bench.plan import Choice
 from bench.spec import Request
 
 
 def main() -> None:
-    print(f"machine: {machine.cpu_model()}, {len(machine.physical_cores())} physical core(s)")
+    print(f"machine: {cpu_model()}, {len(physical_cores())} physical core(s)")
     starts()
     parent()
 
@@ -32,7 +34,7 @@ def main() -> None:
 def starts(repeats: int = 5) -> None:
     """Print, for each framework and workload, the median start of the cells after the first."""
     found = manifests.find()
-    cores = machine.physical_cores()
+    cores = physical_cores()
     imported: set[str] = set()
     with Launcher(found, cold=False) as launcher:
         for cell in plan.plan_cells(Choice(size="tiny", precision=("fp32",)), found):

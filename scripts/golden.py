@@ -3,10 +3,10 @@
     python scripts/golden.py [WORKLOAD [SIZE]]
 
 For the default cell (its own batch and optimizer, seed 0, one device) of each workload at `base` and `large` it trains
-five steps in float64 on the processor, with PyTorch, and writes the losses into `bench/shipped/golden.json` under a key
-of all that decides them. The language model's gradient is accumulated over micro-batches of `MICRO` sequences, the mean
-over which is the mean over the batch: its logits for a whole batch would take 7 GB. `lm` `large` takes 20 GB even so.
-Two cores take from two minutes (`autoencoder` `base`) to half an hour (`lm` `large`).
+five steps in float64 on the processor, with PyTorch, and writes the losses into `bench/proof/shipped/golden.json` under
+a key of all that decides them. The language model's gradient is accumulated over micro-batches of `MICRO` sequences,
+the mean over which is the mean over the batch: its logits for a whole batch would take 7 GB. `lm` `large` takes 20 GB
+even so. Two cores take from two minutes (`autoencoder` `base`) to half an hour (`lm` `large`).
 
 When a key changes, because a number of the workload or its data did, run this again. A golden loss that changes without
 that is a mistake: in float64 two machines agree to about 1e-13.
@@ -21,9 +21,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import cache, machine, manifests, parity, plan, references, workloads
-from bench.draw import init_params
+from bench import manifests, plan, workloads
+from bench.data.draw import init_params
+from bench.machine.processor import physical_cores
 from bench.plan import Choice
+from bench.proof import cache, parity, references
 from bench.spec import Cell, Request
 
 IMPL = "torch"
@@ -57,7 +59,7 @@ def keep(cell: Cell, losses: Mapping[str, list[float]]) -> None:
 
 def train(cell: Cell) -> dict[str, list[float]]:
     """Losses of the first steps."""
-    cores = machine.physical_cores()
+    cores = physical_cores()
     request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
     variables = manifests.find()[IMPL].variables(request)
     if variables.items() - os.environ.items():  # some are read when the process starts

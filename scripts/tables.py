@@ -3,7 +3,7 @@
     python -m bench verify --json > FILE; python scripts/tables.py FILE [--ship]
 
 Exit 1 if a row differs. With --ship the proofs that the run left in `$SAMESTEP_CACHE`, an empty folder before it, go
-into `bench/shipped/proofs.json`, for machines that have one framework only. They fit one source and one set of
+into `bench/proof/shipped/proofs.json`, for machines that have one framework only. They fit one source and one set of
 versions: without --ship, exit 1 if those that are shipped for the present versions are of another source.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import cache
+from bench.proof import cache
 
 PAGE = Path(__file__).parents[1] / "docs" / "parity.md"
 MARKS = ("<!-- verify: made by `make verify-all` -->", "<!-- end of verify -->")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.draw import random_uniform
+from bench.data.draw import random_uniform
 
 FOLDER = Path(__file__).parent
 

@@ -58,7 +58,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import data
-from bench.draw import random_normal
+from bench.data.draw import random_normal
 from bench.optimizer import Optimizer, Recipe
 from bench.spec import Conv, Param, WrongInput, glorot, normal, ones, zeros
 

@@ -29,6 +29,7 @@ class Forms:
     device: torch.device
     product: torch.dtype  # of the inputs of products
     sequences_by_conv: bool  # matrix products of sequences as convolutions of size 1
+    sums_apart: bool  # a bias's gradient by its own sum in float32, as PyTorch's own has the type of the product
 
 
 def choose(request: spec.Request) -> Forms:
@@ -42,6 +43,7 @@ def choose(request: spec.Request) -> Forms:
         device=torch.device(cell.platform),
         product=getattr(torch, precision.product(cell.precision)),
         sequences_by_conv=cell.platform == "cpu" and cell.precision not in precision.MIXED,
+        sums_apart=cell.precision in precision.MIXED,
     )
 
 
@@ -90,11 +92,11 @@ class Dense(Layer):
 
 def dense(x_BI: Tensor, w_OI: Tensor, b_O: Tensor | None, forms: Forms) -> Tensor:
     """x · wᵀ + b; sequences are (B, T, I)."""
-    x_BI, w_OI, b_O = rounded(forms, x_BI, w_OI, b_O)
+    x_BI, w_OI, bias_O = rounded(forms, x_BI, w_OI, b_O)
     if x_BI.ndim == 2 or not forms.sequences_by_conv:
-        return F.linear(x_BI, w_OI, b_O)
+        return summed(F.linear(x_BI, w_OI, bias_O), b_O, -1, forms)
     x_BITH = x_BI.unsqueeze(2).permute(0, 3, 1, 2)
-    return F.conv2d(x_BITH, w_OI[:, :, None, None], b_O).permute(0, 2, 3, 1).squeeze(2)
+    return F.conv2d(x_BITH, w_OI[:, :, None, None], bias_O).permute(0, 2, 3, 1).squeeze(2)
 
 
 class Conv(Layer):
@@ -117,12 +119,36 @@ class Conv(Layer):
             self.form = conv_transpose2d
 
     def forward(self, x_BIHW: Tensor) -> Tensor:
-        return self.form(*rounded(self.forms, x_BIHW, self.w, self.b), self.conv)
+        y_BOHW = self.form(*rounded(self.forms, x_BIHW, self.w, self.b), self.conv)
+        return summed(y_BOHW, self.b, 1, self.forms)
 
 
 def rounded(forms: Forms, x: Tensor, w: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Inputs of a product as it takes them: the same tensors, or of 16 bits; their gradients are widened again."""
+    if forms.sums_apart and b is not None:
+        b = b.detach()  # `summed` gives it its gradient
     return x.to(forms.product), w.to(forms.product), None if b is None else b.to(forms.product)
+
+
+def summed(y: Tensor, b_O: Tensor | None, features: int, forms: Forms) -> Tensor:
+    """A product's result y, whose bias gets its gradient summed in its own type where that is not the product's."""
+    if b_O is None or not forms.sums_apart:
+        return y
+    return Summed.apply(y, b_O, [axis for axis in range(y.ndim) if axis != features % y.ndim])
+
+
+class Summed(torch.autograd.Function):
+    """y as it is, in place; the gradient of b is that of y summed over some axes in b's type."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, b_O: Tensor, axes: list[int]) -> Tensor:
+        ctx.axes, ctx.dtype = axes, b_O.dtype
+        ctx.mark_dirty(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, None]:
+        return dy, dy.sum(ctx.axes, dtype=ctx.dtype), None
 
 
 def add_convs(module: nn.Module, convs: tuple[spec.Conv, ...], params: Params, forms: Forms) -> tuple[Conv, ...]:

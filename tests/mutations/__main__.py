@@ -18,11 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import manifests, plan, proofs, show, verify
+from bench import manifests, plan, show, verify
 from bench.launch import Launcher
 from bench.manifests import Manifest
-from bench.parity import Trace
 from bench.plan import Choice
+from bench.proof import proofs
+from bench.proof.parity import Trace
 from bench.spec import Cell
 from bench.verify import STEPS
 from tests.mutations.mistakes import MISTAKES, Edit, Mistake

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bench import manifests, measure, plan, precision, probes, worker, workloads
-from bench.draw import init_params
+from bench.data.draw import init_params
 from bench.plan import Choice
 from bench.spec import Request
 from impls.jax import backend, evidence, lm, loss_scale, optimizers, probe

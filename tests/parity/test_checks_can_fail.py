@@ -42,7 +42,7 @@ def test_micro_batches_are_the_whole_batch() -> None:
     code = """
 import scripts.golden as golden
 from bench import manifests, plan, workloads
-from bench.draw import init_params
+from bench.data.draw import init_params
 from bench.plan import Choice
 from bench.spec import Request
 from impls.torch import backend

@@ -13,7 +13,7 @@ TRAIN = f"""
 from dataclasses import replace
 import json
 from bench import worker
-from bench.memory import HostMemory
+from bench.machine.memory import HostMemory
 request = Request.from_json(sys.argv[1])
 code = importlib.import_module(backend.__name__.replace("backend", request.cell.workload))
 losses = {{}}

@@ -10,7 +10,7 @@ import pytest
 
 from bench import manifests, plan
 from bench.launch import Launcher
-from bench.machine import physical_cores
+from bench.machine.processor import physical_cores
 from bench.plan import Choice
 from bench.spec import Request
 
@@ -25,7 +25,7 @@ OWN_PAGES = {"torch": {"MALLOC_MMAP_THRESHOLD_": str(2**20), "MALLOC_TRIM_THRESH
 BUILD = """
 import importlib, sys
 from bench import worker, workloads
-from bench.draw import init_params
+from bench.data.draw import init_params
 from bench.spec import Request
 request = Request.from_json(sys.argv[1])
 cell, package = request.cell, sys.argv[2]

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import manifests, parity, plan, proofs, run, store, verify, workloads
+from bench import manifests, plan, run, store, verify, workloads
 from bench.launch import Launcher
-from bench.machine import physical_cores
-from bench.parity import Trace
+from bench.machine.processor import physical_cores
 from bench.plan import Choice
+from bench.proof import parity, proofs
+from bench.proof.parity import Trace
 from bench.run import Settings
 from bench.spec import Cell, Request
 

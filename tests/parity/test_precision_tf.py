@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from bench import manifests, plan, precision, probes, worker, workloads
-from bench.draw import init_params
-from bench.machine import physical_cores
+from bench.data.draw import init_params
+from bench.machine.processor import physical_cores
 from bench.optimizer import Optimizer
 from bench.plan import Choice
 from bench.spec import Param, Request

@@ -106,4 +106,4 @@ def test_the_first_steps_of_the_autoencoder_overflow(found: dict[str, Any]) -> N
     told = found["overflow()"]
     assert told["skipped"] == told["account of skipped"]
     assert told["scale"] == told["account of the scale"]
-    assert 1 <= told["skipped"][-1] < len(told["skipped"])
+    assert told["skipped"] == [0.0] * 8 + [1.0] * 4  # as in the other frameworks

@@ -9,7 +9,7 @@ import pytest
 
 from bench import manifests, plan
 from bench.launch import Launcher
-from bench.machine import physical_cores
+from bench.machine.processor import physical_cores
 from bench.plan import Choice
 from bench.spec import Request
 

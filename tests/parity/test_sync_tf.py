@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bench import manifests, measure, plan, worker
-from bench.machine import physical_cores
+from bench.machine.processor import physical_cores
 from bench.plan import Choice
 from bench.spec import Request
 

@@ -11,9 +11,10 @@ import psutil
 import pytest
 
 from bench import plan
-from bench.launch import Launcher, Outcome, children
+from bench.launch import Launcher, Outcome
 from bench.manifests import Manifest, read
 from bench.plan import Choice
+from bench.processes import children
 from bench.spec import Request
 
 MANIFESTS: dict[str, Manifest] = {"fake": read("fake", "tests.fake")}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import idle, noise
 from bench.launch import Launcher
+from bench.machine import idle, noise
 from tests.process.test_launch import MANIFESTS, run
 
 CORE = noise.cores_of_process()[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import bench.cache
+import bench.proof.cache
 from bench import record, run, store, verify
 from bench.manifests import Manifest, read
 from bench.plan import Choice
@@ -171,13 +171,13 @@ def test_a_shipped_proof_counts_where_there_is_one_framework(
     shipped = {path.stem: json.loads(path.read_text()) for path in (cache / "proofs").glob("*.json")}
     (tmp_path / "shipped").mkdir()
     (tmp_path / "shipped" / "proofs.json").write_text(json.dumps(shipped))
-    monkeypatch.setattr("bench.cache.SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr("bench.proof.cache.SHIPPED", tmp_path / "shipped")
     monkeypatch.setenv("SAMESTEP_CACHE", str(tmp_path / "empty"))
-    bench.cache.shipped.cache_clear()
+    bench.proof.cache.shipped.cache_clear()
     try:
         _, records = measure(tmp_path / "alone", manifests={"a": FAKES["a"]})
     finally:
-        bench.cache.shipped.cache_clear()
+        bench.proof.cache.shipped.cache_clear()
     assert records[0]["parity"]["verdict"] == "proven"
     assert records[0]["parity"]["reference"].startswith("a ")
 

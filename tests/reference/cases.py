@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.draw import init_params
+from bench.data.draw import init_params
 from bench.optimizer import OPTIMIZERS, Recipe
 from bench.workloads.autoencoder import Autoencoder
 from bench.workloads.gan import Gan

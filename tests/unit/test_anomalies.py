@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats as scipy_stats
 
-from bench import anomalies
+from bench.stats import anomalies
 
 QUIET = [1.0, 1.004, 0.998, 1.002, 0.997, 1.003, 1.001]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from scipy import stats as scipy_stats
 
-from bench.compare import Comparison, compare, smallest_visible, verdict
+from bench.stats.compare import Comparison, compare, smallest_visible, verdict
 
 BASE = {0: 1.00, 1: 1.10, 2: 0.95, 3: 1.02}
 NEW = {0: 1.07, 1: 1.15, 2: 1.03, 3: 1.06}

@@ -1,6 +1,6 @@
 """Of the environment nothing is recorded that might be a secret or name a person."""
 
-from bench import environment
+from bench.machine import environment
 
 ENVIRON = {
     "OMP_NUM_THREADS": "2",

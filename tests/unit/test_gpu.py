@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench import gpu
-from bench.gpu import Gpus
+from bench.machine import gpu
+from bench.machine.gpu import Gpus
 
 
 class NVMLError(Exception):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import machine, processor
+from bench.machine import processor
+from bench.machine.fingerprint import fingerprint
 
 CPUINFO = "\n\n".join(
     f"processor\t: {cpu}\nmodel name\t: Some CPU\nphysical id\t: {cpu // 4}\nflags\t\t: fpu hypervisor"
@@ -79,7 +80,7 @@ def test_no_limit_is_none(tmp_path: Path) -> None:
 def test_fingerprint_is_plain_and_explains_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_SECRET", "hunter2")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    found = machine.fingerprint()
+    found = fingerprint()
     assert json.loads(json.dumps(found)) == found
     assert set(found["absent"]) == {name for name, value in found.items() if value is None}
     assert all(found["absent"].values())

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bench import measure
+from bench.machine.noise import Meter, Usage
 from bench.measure import Training
-from bench.noise import Meter, Usage
 from bench.spec import Request
 from tests.unit.test_spec import CELL
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import memory
-from bench.memory import HostMemory
+from bench.machine import memory
+from bench.machine.memory import HostMemory
 
 MB = 10**6
 linux = pytest.mark.skipif(sys.platform != "linux", reason=memory.NO_PROC)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import idle, metrics, noise
-from bench.idle import Load
-from bench.noise import Meter, Usage
+from bench import metrics
+from bench.machine import idle, noise
+from bench.machine.idle import Load
+from bench.machine.noise import Meter, Usage
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 STAT = """cpu  999 0 0 0 0 0 0 0 0 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import record
-from bench.run import NOT_MEASURED
+from bench.runner import NOT_MEASURED
 
 
 def failed(status: str = "crashed") -> record.Record:

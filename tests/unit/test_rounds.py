@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench import arms, rounds, show
-from bench.compare import smallest_visible
+from bench import rounds, show
 from bench.spec import Cell
+from bench.stats import arms
+from bench.stats.compare import smallest_visible
 from bench.units import digits
 from tests.report.samples import make_cell, make_failure, make_record
 

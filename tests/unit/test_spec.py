@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench import data, workloads
-from bench.draw import init_params, random_bits, random_normal, random_uniform
+from bench.data.draw import init_params, random_bits, random_normal, random_uniform
 from bench.spec import Cell, Conv, Request, Workload, WrongInput, param_count, spec_hash
 
 SIZES = ("small", *workloads.PROOF_STEPS)  # small enough to draw all parameters

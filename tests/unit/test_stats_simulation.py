@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench import anomalies, stats
-from bench.compare import compare
+from bench import stats
+from bench.stats import anomalies
+from bench.stats.compare import compare
 from benchmarks import repeats
 from benchmarks.repeats import BUSY, CALM, Noise
 

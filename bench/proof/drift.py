@@ -7,12 +7,12 @@ scale that skips no update, since what follows a skipped update can be compared 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from bench import cache, parity
 from bench.manifests import Manifest
-from bench.parity import Trace
 from bench.precision import BACKOFF, FIRST_SCALE
-from bench.proofs import TraceFailed, proof_key
-from bench.references import find_reference, golden_key
+from bench.proof import cache, parity
+from bench.proof.parity import Trace
+from bench.proof.proofs import TraceFailed, proof_key
+from bench.proof.references import find_reference, golden_key
 from bench.spec import Cell, digest
 
 STEPS = 100

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from bench import cache, parity
-from bench.drift import STEPS, drift_key, find_drift, steps_of
 from bench.manifests import Manifest
-from bench.parity import Losses, Trace
 from bench.precision import FIRST_SCALE
-from bench.proofs import TraceFailed, make_proofs, proof_cell, proof_key
-from bench.references import find_reference
+from bench.proof import cache, parity
+from bench.proof.drift import STEPS, drift_key, find_drift, steps_of
+from bench.proof.parity import Losses, Trace
+from bench.proof.proofs import TraceFailed, make_proofs, proof_cell, proof_key
+from bench.proof.references import find_reference
 from bench.spec import Cell, digest
 
 Found = dict[str, Any]

@@ -1,4 +1,4 @@
-"""The fingerprint of the machine, the software and the command, and the cores that a cell may use."""
+"""The fingerprint of the machine, the software and the command."""
 
 import json
 import os
@@ -10,23 +10,14 @@ from typing import Any
 
 import psutil
 
-from bench import environment, gpu, processor
+from bench.machine import environment, gpu, processor
+from bench.machine.processor import physical_cores
 
 SILENT = "the system does not tell"
 WHY_UNKNOWN = {
     "governor": "the system has no policy of clocks (no cpufreq), as in most virtual machines",
     "boost": "the system does not tell whether clocks may rise (no cpufreq), as in most virtual machines",
 }
-
-
-def physical_cores() -> tuple[int, ...]:
-    """One logical processor of each physical core that this process may use."""
-    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    first_of: dict[str, int] = {}
-    for cpu in allowed:
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        first_of.setdefault(siblings.read_text() if siblings.exists() else str(cpu), cpu)
-    return tuple(first_of.values())
 
 
 def fingerprint() -> dict[str, Any]:
@@ -65,7 +56,7 @@ def cpu_model() -> str:
 
 def git_state() -> dict[str, Any] | None:
     """Commit of the checkout that this package runs from, and whether it was changed; None outside a checkout."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import cache, data, parity, workloads
+from bench import data, workloads
 from bench.launch import Launcher
 from bench.manifests import Manifest
-from bench.parity import Trace
+from bench.proof import cache, parity
+from bench.proof.parity import Trace
 from bench.spec import Cell, Request, digest
 
 
@@ -25,7 +26,7 @@ class TraceFailed(Exception):
 def source_hash(manifest: Manifest, workload: str) -> str:
     """SHA-256 over all source that decides what a step computes: the implementation's, and the specification's."""
     others = {f"{name}.py" for name in workloads.WORKLOADS if name != workload}
-    bench = Path(__file__).parent
+    bench = Path(__file__).parents[1]
     files = [path for path in sorted(manifest.folder.glob("*.py")) if path.name not in others]
     files += [bench / name for name in ("spec.py", "optimizer.py", "precision.py")] + [
         bench / "workloads" / f"{workload}.py"

@@ -1,14 +1,25 @@
-"""The processor and its limits, read from the system's own files below a root folder.
+"""The processor, its limits, the cores that a cell may use; read from the system's own files below a root folder.
 
 Every value may be None where the system does not tell: `why_unknown` says so for all of them at once.
 """
 
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 UNLIMITED = 2**60  # above it a limit of memory in cgroup 1 means none
+
+
+def physical_cores() -> tuple[int, ...]:
+    """One logical processor of each physical core that this process may use."""
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    first_of: dict[str, int] = {}
+    for cpu in allowed:
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        first_of.setdefault(siblings.read_text() if siblings.exists() else str(cpu), cpu)
+    return tuple(first_of.values())
 
 
 def text(path: Path) -> str | None:

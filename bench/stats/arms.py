@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench import metrics
-from bench.compare import LEVEL, Comparison, compare, smallest_visible
 from bench.record import Record
 from bench.stats import holm
+from bench.stats.compare import LEVEL, Comparison, compare, smallest_visible
 from bench.units import digits
 
 FIRST = ("workload", "size", "precision", "impl", "variant")  # what tables are sorted by

@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from bench import noise
+from bench.machine import noise
 from bench.units import digits
 
 SAMPLE_S = 0.5

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bench import cache, data, parity, workloads
+from bench import data, workloads
 from bench.manifests import Manifest
-from bench.parity import Trace
-from bench.proofs import TraceFailed, software, source_hash
+from bench.proof import cache, parity
+from bench.proof.parity import Trace
+from bench.proof.proofs import TraceFailed, software, source_hash
 from bench.spec import Cell, digest, spec_hash
 
 PARTNERS = ("torch", "jax", "tf")  # who makes a reference: the first that is another framework than the cell's
