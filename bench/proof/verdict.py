@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from bench.manifests import Manifest
@@ -38,14 +39,16 @@ def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tra
     """Find, or make, all evidence for every cell whose framework is installed; `report` is told what is made."""
     installed = {name: manifest for name, manifest in manifests.items() if manifest.installed}
     evidence = Evidence()
-    traced: dict[tuple[Cell, float], Trace] = {}  # what stands in one proof may in the next; its start is a reference
+    traced: dict[tuple[Cell, float], list[Trace]] = {}  # what stands in one proof may in the next
 
-    def run(cell: Cell, steps: int, first_scale: float = FIRST_SCALE) -> Trace:
-        key = (cell, first_scale)
-        if key not in traced or traced[key].steps < steps:
-            report(f"tracing {cell.label} {cell.optimizer}, {steps} steps")
-            traced[key] = tracer.trace(cell, steps, first_scale)
-        return traced[key]
+    def run(cell: Cell, steps: int, first_scale: float = FIRST_SCALE, more: bool = False) -> Trace:
+        """Of so many steps, or of `more`, if there is such a one: its losses begin alike, its state is another."""
+        kept = traced.setdefault((cell, first_scale), [])
+        if found := next((one for one in kept if one.steps == steps or more and one.steps > steps), None):
+            return found
+        report(f"tracing {cell.label} {cell.optimizer}, {steps} steps")
+        kept.append(tracer.trace(cell, steps, first_scale))
+        return kept[-1]
 
     for cell in cells:
         if cell.impl not in installed or not installed[cell.impl].has(cell.workload):
@@ -60,7 +63,7 @@ def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tra
             evidence.kernels[key] = find_kernel_test(key, cell, tracer, report)
         if steps_of(cell) and (key := drift_key(manifest, cell)) not in evidence.drifts:
             evidence.drifts[key] = find_drift(replace(cell, arm=None), manifest, installed, run)
-        evidence.references[cell.id] = find_reference(cell, installed, run)
+        evidence.references[cell.id] = find_reference(cell, installed, partial(run, more=True))
     return evidence
 
 

@@ -38,6 +38,17 @@ def test_the_precision_that_products_have_is_recorded_and_its_price(tmp_path: Pa
     assert record["steps_skipped"] == 0
 
 
+def test_a_long_trace_that_tells_a_price_stands_in_no_proof(tmp_path: Path) -> None:
+    """The first variant's price takes 100 steps of `b` in float64; the second one's proof takes 20 of them."""
+    choice = replace(MIXED, variant=("plain", "wrong"))
+    run.run(choice, Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False), FAKES)
+    plain, wrong = store.load(tmp_path / "run").records
+    if plain["cell"]["variant"] == "wrong":
+        plain, wrong = wrong, plain
+    assert plain["parity"]["verdict"] == "proven" and plain["drift"]["steps"] == 100
+    assert wrong["parity"]["verdict"] == "diverged"
+
+
 def test_another_precision_than_asked_for_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_FAULT", "wrong-precision")
     code, record = measure(tmp_path / "run", MIXED)
