@@ -134,11 +134,12 @@ def start_training(
     request: "Request", backend: Any, code: Any, found: Found, host: HostMemory | None = None
 ) -> "tuple[Training, Feed]":
     """Start the runtime, build, run the first step: the phases `init` and `compile`; `host` is told where each ends."""
-    host = host or HostMemory()
+    import numpy as np
+
     from bench import measure, workloads
     from bench.data.draw import init_params
 
-    cell = request.cell
+    host, cell = host or HostMemory(), request.cell
     workload = workloads.get(cell.workload, cell.size, cell.global_batch)
     params = cast(init_params(workload, cell.seed), cell.precision)
     witness = list(params)[-1]  # updated last in a step, so that reading it waits for all of it
@@ -149,7 +150,7 @@ def start_training(
     def peek(state: Any, losses: Any) -> None:
         for found in (backend.read(losses), code.export(state, (witness,))):
             for value in found.values():
-                float(value.flat[0])  # numbers of numpy's: what only promises to become one would not have waited
+                np.asarray(value)  # what only promises to become an array has not waited yet
 
     arrays = batch(0)
     with found.timed("init"):

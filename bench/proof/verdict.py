@@ -44,7 +44,7 @@ def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tra
     def run(cell: Cell, steps: int, first_scale: float = FIRST_SCALE, more: bool = False) -> Trace:
         """Of so many steps, or of `more`, if there is such a one: its losses begin alike, its state is another."""
         kept = traced.setdefault((cell, first_scale), [])
-        if found := next((one for one in kept if one.steps == steps or more and one.steps > steps), None):
+        if found := next((one for one in kept if one.steps == steps or (more and one.steps > steps)), None):
             return found
         report(f"tracing {cell.label} {cell.optimizer}, {steps} steps")
         kept.append(tracer.trace(cell, steps, first_scale))

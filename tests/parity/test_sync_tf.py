@@ -19,6 +19,7 @@ import pytest
 from bench import manifests, measure, plan, worker
 from bench.machine.processor import physical_cores
 from bench.plan import Choice
+from bench.proof import parity
 from bench.spec import Request
 
 ROOT = Path(__file__).parents[2]
@@ -42,9 +43,8 @@ def measured(fault: str) -> dict[str, Any]:
     backend = importlib.import_module("impls.tf.backend")
     code = importlib.import_module("impls.tf.autoencoder")
     tf.config.experimental.set_synchronous_execution(False)
-    training, batch = worker.start_training(request(), backend, code, worker.Found(fields={"phases_s": {}}))
-    training.advance(2)
-    training.wait()
+    told = worker.Found(fields={"phases_s": {}})
+    training, batch = worker.start_training(request(), backend, code, told)
     ring = [backend.put(batch(number)) for number in range(4)]
     training.feed = lambda number: ring[number % len(ring)]
     if fault != "none":
@@ -53,9 +53,11 @@ def measured(fault: str) -> dict[str, Any]:
         backend.read = lambda x: {}  # copies nothing, so it waits for nothing, as if it told what was there already
     if fault == "both":
         code.export = lambda state, names=None: {}
+    worker.warm_up(training, 2, 0, backend, told)
     found = measure.steady_state(training, request())
     backend.sync(None)  # or the process ends in the middle of the work
-    return {"status": found["status"], "reason": found["reason"], "share": found["sync_check"]["median_share"]}
+    share = found["sync_check"]["median_share"]
+    return {"status": found["status"], "reason": found["reason"], "share": share, "losses": told.fields["losses"]}
 
 
 def run(fault: str) -> dict[str, Any]:
@@ -79,9 +81,12 @@ def test_sync_waits_for_work_that_was_only_dispatched() -> None:
     assert run("none")["share"] < 0.5  # how small it is depends on what else the machine does
 
 
-def test_known_limit_a_second_door_that_closes_early_hides_it() -> None:
-    """Where `read` and `export` do not wait either nothing is left that does."""
-    assert run("both")["status"] == "ok"
+def test_a_second_door_that_closes_early_tells_no_losses() -> None:
+    """Where `read` and `export` do not wait either no time is left over to be seen, and no losses come: diverged."""
+    found = run("both")
+    reference = {"reconstruction": [1.0]}
+    assert parity.trajectory_fault(found["losses"], reference, "fp32", "tiny")[1] is not None
+    assert len(run("none")["losses"]["reconstruction"]) == 2
 
 
 if __name__ == "__main__":
