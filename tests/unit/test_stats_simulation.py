@@ -1,7 +1,9 @@
 """The statistics against known truth: simulated runs whose true ratio, trend or noise is given.
 
 Seeds are fixed, so a run that passes passes again. Bounds of 93 to 97 % are wide against the simulations' own
-uncertainty of 0.3 % (4000 each). The noise is that of `benchmarks/repeats.py`: calm, and busy as measured.
+uncertainty of 0.3 % (4000 each). Under log-normal noise intervals must hold the truth that often; under noise as it was
+measured (`benchmarks/repeats.py`), where something else hits single processes, at least that often, for what a cell
+takes when it is not hit.
 """
 
 import math
@@ -15,7 +17,7 @@ from bench import stats
 from bench.stats import anomalies
 from bench.stats.compare import compare
 from benchmarks import repeats
-from benchmarks.repeats import BUSY, CALM, Noise
+from benchmarks.repeats import BUSY, QUIET, Noise
 
 RUNS = 4000
 NORMAL = Noise(process=0.05, round=0.0)
@@ -51,7 +53,12 @@ def ratio_coverage(new: NDArray[np.float64], base: NDArray[np.float64], method: 
     return share(hits)
 
 
-NOISES = pytest.mark.parametrize("noise", [NORMAL, CALM, BUSY], ids=["normal", "calm", "busy"])
+def most(noise: Noise) -> float:
+    """Intervals may hold the truth more often where hits make them wide: of what was hit too seldom to count."""
+    return 0.99 if noise.hit_share else 0.97
+
+
+NOISES = pytest.mark.parametrize("noise", [NORMAL, QUIET, BUSY], ids=["normal", "quiet", "busy"])
 REPEATS = pytest.mark.parametrize("count", [3, 5, 10])
 
 
@@ -59,14 +66,14 @@ REPEATS = pytest.mark.parametrize("count", [3, 5, 10])
 @REPEATS
 def test_the_mean_is_in_its_interval(noise: Noise, count: int) -> None:
     logs = noise.draw(np.random.default_rng(count), 1, count, RUNS)[:, 0]
-    assert 0.93 <= mean_coverage(logs, math.exp(noise.mean)) <= 0.97
+    assert 0.93 <= mean_coverage(logs, 1.0) <= most(noise)
 
 
 @NOISES
 @REPEATS
 def test_a_paired_ratio_is_in_its_interval(noise: Noise, count: int) -> None:
     new, base = np.moveaxis(noise.draw(np.random.default_rng(count), 2, count, RUNS), 1, 0)
-    assert 0.93 <= ratio_coverage(new, base, "paired") <= 0.97
+    assert 0.93 <= ratio_coverage(new, base, "paired") <= most(noise)
 
 
 @NOISES
@@ -74,7 +81,14 @@ def test_a_paired_ratio_is_in_its_interval(noise: Noise, count: int) -> None:
 def test_a_ratio_between_runs_is_in_its_interval(noise: Noise, count: int) -> None:
     rng = np.random.default_rng(count)
     new, base = (noise.draw(rng, 1, count, RUNS)[:, 0] for _ in range(2))
-    assert 0.93 <= ratio_coverage(new, base, "welch") <= 0.97
+    assert 0.93 <= ratio_coverage(new, base, "welch") <= most(noise)
+
+
+@pytest.mark.parametrize(("count", "least"), [(3, 0.92), (5, 0.91), (10, 0.87)])
+def test_a_mean_that_counts_hits_is_less_often_in_its_interval(count: int, least: float) -> None:
+    """Most samples hold fewer hits than their share: the more repeats, the less room is left for those not seen."""
+    logs = QUIET.draw(np.random.default_rng(count), 1, count, RUNS)[:, 0]
+    assert least <= mean_coverage(logs, math.exp(QUIET.mean)) < 0.95
 
 
 def test_where_the_mean_is_not_in_its_interval() -> None:
@@ -101,7 +115,7 @@ def test_slow_stretches_spare_pairs_alone() -> None:
     assert 0.93 <= ratio_coverage(logs[:, 0], logs[:, 1], "paired") <= 0.97
 
 
-@pytest.mark.parametrize("noise", [CALM, BUSY], ids=["calm", "busy"])
+@pytest.mark.parametrize("noise", [QUIET, BUSY], ids=["quiet", "busy"])
 def test_equal_cells_are_named_in_one_run_of_twenty(noise: Noise) -> None:
     """A hundred cells against themselves: Holm's correction holds the rate for the table as a whole."""
     runs = 1000
@@ -124,8 +138,8 @@ def test_the_simulations_formulas_are_the_programs() -> None:
 
 # Repeats that find a slow-down of 10 % in 80 % of runs: alone, and as one of 9, 18 and 100 cells.
 NEEDED = [
-    (CALM, "paired", (3, 5, 6, 7)),
-    (CALM, "welch", (4, 7, 7, 9)),
+    (QUIET, "paired", (5, 7, 8, 10)),
+    (QUIET, "welch", (5, 7, 8, 9)),
     (BUSY, "paired", (11, 18, 20, 26)),
     (BUSY, "welch", (28, 46, 53, 66)),
 ]
