@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 TAP = (1, 1)
-BITS = {"fp64": 53, "fp32": 24, "bf16": 8, "fp16": 11}
+BITS = {"fp64": 53, "fp32": 24, "tf32": 11, "bf16": 8, "fp16": 11}
 
 
 def rounded(x: Any, precision: str) -> Any:
@@ -16,8 +16,9 @@ def rounded(x: Any, precision: str) -> Any:
 
 
 def products(request: Any, conv: Any, transposed: Any) -> dict[str, Any]:
-    """Of the precision that the cell asks for; with the fault `wrong-precision` of float32."""
-    precision = "fp32" if os.environ.get("FAKE_FAULT") == "wrong-precision" else request.cell.precision
+    """Of the precision that the cell asks for; with a fault such as `computes-tf32` of that one."""
+    kind, _, other = os.environ.get("FAKE_FAULT", "").partition("-")
+    precision = other if kind == "computes" else request.cell.precision
 
     def multiply(a_MK: Any, b_KN: Any) -> Any:
         return rounded(a_MK, precision) @ rounded(b_KN, precision)

@@ -13,6 +13,7 @@ from bench.launch import Launcher
 from bench.machine.processor import physical_cores
 from bench.plan import Choice
 from bench.spec import Request
+from tests.parity.test_runtime import configured
 
 GIB = 2**30
 # Workload and batch at `small`, so that a step needs over a GiB.
@@ -27,6 +28,7 @@ import importlib, sys
 from bench import worker, workloads
 from bench.data.draw import init_params
 from bench.spec import Request
+from tests.parity.test_runtime import configured
 request = Request.from_json(sys.argv[1])
 cell, package = request.cell, sys.argv[2]
 backend = importlib.import_module(f"{package}.backend")
@@ -102,3 +104,44 @@ def test_host_memory_is_what_the_framework_counts(impl: str, cold: bool, tmp_pat
     assert need > GIB
     assert growth["steady"] == pytest.approx(need, rel=0.15)
     assert growth["peak"] == pytest.approx(need, rel=0.15)
+
+
+POOL = {
+    # What the runtimes tell on a GPU that they have taken whole and use a hundredth of, in place of a GPU.
+    "jax": """
+import jax, types
+told = {"peak_bytes_in_use": 10**9, "bytes_in_use": 5, "bytes_limit": 10**11, "pool_bytes": 10**11}
+jax.devices = lambda: [types.SimpleNamespace(memory_stats=lambda: told)]
+""",
+    "tf": """
+import tensorflow as tf
+backend._accelerators = lambda: [tf.config.LogicalDevice(name="/device:GPU:0", device_type="GPU")]
+tf.config.experimental.get_memory_info = lambda name: {"GPU:0": {"current": 5, "peak": 10**9}}[name]
+""",
+    "torch": """
+import torch
+backend._device = torch.device("cuda")
+told = {"allocated_bytes.all.peak": 10**9, "reserved_bytes.all.peak": 10**11}
+torch.cuda.memory_stats = torch.cuda.memory.memory_stats = lambda device=None: told
+""",
+}
+
+
+@pytest.mark.parametrize("impl", manifests.BUILT_IN)
+def test_memory_that_was_only_preallocated_does_not_count(impl: str) -> None:
+    found = configured(impl, POOL[impl] + "print(backend.memory()['device_peak'])")
+    assert found == "[1000000000]"
+
+
+def test_host_memory_that_was_only_reserved_does_not_count() -> None:
+    """A pool of 8 GiB of which 64 MiB are used."""
+    code = """
+import mmap
+from bench.machine.memory import HostMemory
+host = HostMemory()
+host.begin()
+pool = mmap.mmap(-1, 2**33, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+pool[: 2**26] = bytes([1]) * 2**26
+print(host.mark() - host.baseline)
+"""
+    assert int(configured("jax", code)) == pytest.approx(2 * 2**26, rel=0.1)  # and the bytes that were copied into it

@@ -24,7 +24,7 @@ DRIFTS = {f"drift('eager', {workload!r}, 'bf16')": 2e-3 for workload in WORKLOAD
 }
 PLANTED = {f"planted({optimizer!r})": optimizer for optimizer in ("adamw", "sgd", "rmsprop", "adamw+clip+cosine")}
 ALONE = ("probed('eager', 'autoencoder', 'fp16')", "gradients('bf16')", "bias_sums('bf16')", "attention()", "growth()",
-         "overflow()")  # fmt: skip
+         "overflow()", "planted_tf32()")  # fmt: skip
 TRIALS = (*PRODUCTS, *DRIFTS, *PLANTED, *ALONE)
 
 
@@ -50,6 +50,14 @@ def trials(*names: str, folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("trial", PRODUCTS)
 def test_products_are_what_was_asked_for(found: dict[str, Any], trial: str) -> None:
     assert found[trial] == {"matmul": PRODUCTS[trial], "conv": PRODUCTS[trial]}
+
+
+def test_float32_that_is_tf32_is_invalid(found: dict[str, Any]) -> None:
+    """Planted in the convolutions alone, as PyTorch has it by default on GPUs."""
+    told = found["planted_tf32()"]
+    assert told["status"] == "invalid"
+    assert told["effective_precision"]["matmul"] == "fp32"
+    assert "conv y tf32" in told["effective_precision"]["conv"]
 
 
 def test_fp16_convolutions_on_a_processor_add_up_in_16_bits(found: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench import manifests, measure, plan, precision, probes, worker, workloads
+from bench import examine, manifests, measure, plan, precision, probes, worker, workloads
 from bench.data.draw import init_params
 from bench.plan import Choice
 from bench.proof import parity
@@ -61,6 +61,26 @@ def probed(variant: str, workload: str, kind: str) -> dict[str, str]:
     request = request_for(workload, kind, variant)
     backend.configure(request)
     return probes.effective_precision(probe.products(request, probes.CONV, probes.TRANSPOSED))
+
+
+def planted_tf32() -> dict[str, Any]:
+    """What a cell of float32 is told whose convolutions take their inputs rounded as tensor cores do for TF32."""
+    request = request_for("autoencoder", "fp32")
+    backend.configure(request)
+    honest = layers.F.conv2d
+
+    def rounded(x: torch.Tensor) -> torch.Tensor:
+        bits = x.view(torch.int32)
+        return x + ((bits + 0x1000 & ~0x1FFF).view(torch.float32) - x).detach()
+
+    def conv2d(x: torch.Tensor, w: torch.Tensor, *more: Any) -> torch.Tensor:
+        return honest(rounded(x), rounded(w), *more)
+
+    layers.F.conv2d = conv2d
+    found = worker.Found(fields={"status": "ok"})
+    examine.probe_precision(request, probe, found)
+    layers.F.conv2d = honest
+    return found.fields
 
 
 def drift(variant: str, workload: str, kind: str) -> float:

@@ -49,13 +49,17 @@ def test_a_long_trace_that_tells_a_price_stands_in_no_proof(tmp_path: Path) -> N
     assert wrong["parity"]["verdict"] == "diverged"
 
 
-def test_another_precision_than_asked_for_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAKE_FAULT", "wrong-precision")
-    code, record = measure(tmp_path / "run", MIXED)
+@pytest.mark.parametrize(("asked", "computed"), [("fp32", "tf32"), ("fp32", "bf16"), ("bf16", "fp32")])
+def test_another_precision_than_asked_for_is_invalid(
+    asked: str, computed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_FAULT", f"computes-{computed}")
+    code, record = measure(tmp_path / "run", replace(MIXED, precision=(asked,)))
     assert code == 1
     assert record["status"] == "invalid" and record["parity"]["verdict"] == "unchecked"
-    assert record["reason"] == "bf16 was asked for, products have another precision: matmul: fp32; conv: fp32"
-    assert record["effective_precision"] == {"matmul": "fp32", "conv": "fp32"}
+    found = f"matmul: {computed}; conv: {computed}"
+    assert record["reason"] == f"{asked} was asked for, products have another precision: {found}"
+    assert record["effective_precision"] == {"matmul": computed, "conv": computed}
 
 
 def test_a_loss_scale_settles_before_anything_is_timed(tmp_path: Path) -> None:
