@@ -88,7 +88,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return evidence.seen(state.program, state.slots) | {"layout": "NHWC", "transposed_convolution": layers.TRANSPOSED}
+    return evidence.seen(state.program, state.slots) | evidence.IMAGES
 
 
 def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -25,6 +25,7 @@ def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
         "compiled_once": program.step._cache_size() == 1,
         "donation": backend.donates(),
         "fused_optimizer": "by XLA",  # all of the step is one program
+        "optimizer_kernel": "XLA",
         "products": str(forms.product),
         "matrix_products": "operands laid out row by row" if forms.straight else "as they lie",
         "tf32": jax.config.jax_default_matmul_precision == "tensorfloat32",
@@ -34,6 +35,9 @@ def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
         "allocator": allocator(),
         "subnormals": subnormals(),
     }
+
+
+IMAGES = {"convolutions": "XLA", "layout": "NHWC", "transposed_convolution": layers.TRANSPOSED}  # if there are any
 
 
 def subnormals() -> str:

@@ -41,17 +41,35 @@ def seen(
     transposed = " + ".join(name for kind, name in names.items() if kind in kinds)
     # Long sums as a product with ones (MatVec) are no product of the network.
     products = {o.get_attr("T").name for o in operations if o.type in PRODUCTS and "MatVec" not in o.name}
+    convolutions = "XLA" if jit else "oneDNN" if onednn() else "Eigen"
     found: dict[str, str | bool] = {
+        "allocator": "TensorFlow's, memory kept",
         "compiled_once": function.experimental_get_tracing_count() == 1,
-        "donation": "variables, changed in place",
-        "fused_batch_norm": "FusedBatchNormV3" in kinds,
+        "donation": "in place",
+        "fast_math": "xla_cpu_enable_fast_math=true" in os.environ.get("XLA_FLAGS", ""),
         "fused_optimizer": "by XLA" if jit else bool(updates),
         "jit": jit,
-        "layout": "NHWC",
-        "loss_scaling": "dynamic" if "MulNoNan" in kinds else "none",
-        "onednn": not jit and os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1",
-        "optimizer_kernel": " + ".join(updates),
+        "loss_scaling": "MulNoNan" in kinds,
+        "onednn": not jit and onednn(),
+        "optimizer_kernel": "XLA" if jit else " + ".join(updates),
         "products": " + ".join(sorted(products)),
+        "subnormals": "kept" if float(square(tf.constant(1e-20))) else "flushed",
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
     }
-    return found | ({"transposed_convolution": transposed} if transposed else {})
+    if not transposed:
+        return found
+    return found | {"convolutions": convolutions, "layout": "NHWC", "transposed_convolution": transposed}
+
+
+square = tf.function(tf.square, autograph=False)  # of 1e-20 it is no normal float32
+
+
+def onednn() -> bool:
+    """Whether kernels that TensorFlow's graphs take on a processor may be oneDNN's."""
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
+
+
+def batch_norm(graph: tf.types.experimental.ConcreteFunction) -> str:
+    """Whose it is, seen in the function that was called."""
+    fused = any(operation.type == "FusedBatchNormV3" for operation in graph.graph.get_operations())
+    return "FusedBatchNormV3" if fused else "written out"

@@ -161,7 +161,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return evidence.seen(state.function, state.graph)
+    return evidence.seen(state.function, state.graph) | {"batch_norm": evidence.batch_norm(state.graph)}
 
 
 def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -142,7 +142,7 @@ def allocator(device: torch.device) -> str:
     if device.type == "cuda":
         return os.environ.get("PYTORCH_CUDA_ALLOC_CONF") or "PyTorch's, caching"
     kept = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"} <= set(os.environ)
-    return "C library, keeps pages" if kept else "C library"
+    return "C library, memory kept" if kept else "C library"
 
 
 def kernel_of(output: Tensor) -> str:

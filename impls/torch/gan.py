@@ -159,7 +159,8 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
-    return evidence.seen(state.net, state.forms, state.variant, [state.g_update, state.d_update])
+    found = evidence.seen(state.net, state.forms, state.variant, [state.g_update, state.d_update])
+    return found | {"batch_norm": "PyTorch's own kernel" if state.variant == "eager" else "Inductor"}
 
 
 def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

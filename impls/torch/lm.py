@@ -148,7 +148,8 @@ def optimisations(state: State) -> dict[str, str | bool]:
     q_BNTK = state.net.tok.new_zeros(shape, dtype=state.net.forms.product, requires_grad=True)
     kernel = evidence.kernel_of(block.attend(q_BNTK, q_BNTK, q_BNTK))
     found = evidence.seen(state.net, state.net.forms, state.variant, [state.update])
-    return found | {"attention": kernel}
+    straight = "1×1 convolutions of sequences" if state.net.forms.sequences_by_conv else "as they lie"
+    return found | {"attention": kernel, "matrix_products": straight}
 
 
 def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -15,6 +15,13 @@ from bench.run import Settings
 from bench.spec import Cell, Request
 
 IMPLS = manifests.BUILT_IN
+# What each framework tells of what was on, so that a table can stand them side by side.
+TOLD = {
+    "allocator", "donation", "fast_math", "fused_optimizer", "jit", "loss_scaling", "onednn", "optimizer_kernel",
+    "products", "subnormals", "tf32",
+}  # fmt: skip
+IMAGES = {"convolutions", "layout", "transposed_convolution"}
+TOLD_OF = {"gan": IMAGES | {"batch_norm"}, "autoencoder": IMAGES, "lm": {"attention"}}
 DEFAULTS = tuple(manifest.default_variant["cpu"] for manifest in manifests.find().values())
 
 
@@ -82,11 +89,15 @@ def trace(launcher: Launcher, cell: Cell, steps: int) -> Trace:
 def test_a_run_is_proven(tmp_path: Path) -> None:
     """The whole line on real frameworks: short windows, so that it says nothing about speed."""
     settings = Settings(repeats=1, min_time_s=0.1, out=tmp_path / "run", report=False)
-    code = run.run(Choice(workload=("autoencoder",)), settings, manifests.find())
+    code = run.run(Choice(precision=("fp32",)), settings, manifests.find())
     records = store.load(tmp_path / "run").records
-    assert code == 0, [(found["cell"]["impl"], found["status"], found["reason"]) for found in records]
-    assert {found["cell"]["impl"]: found["parity"]["verdict"] for found in records} == dict.fromkeys(IMPLS, "proven")
+    told = [(found["cell"]["impl"], found["cell"]["workload"], found["status"], found["reason"]) for found in records]
+    assert code == 0 and len(records) == len(IMPLS) * len(workloads.WORKLOADS), told
     for found in records:
+        assert found["parity"]["verdict"] == "proven", (found["cell"], found["parity"])
+        assert found["effective_precision"] == {"matmul": "fp32", "conv": "fp32"}
+        of_workload = TOLD | TOLD_OF[found["cell"]["workload"]]
+        assert of_workload <= set(found["optimisations"]), of_workload - set(found["optimisations"])
         assert found["sync_check"]["median_share"] < 0.05
         assert found["threads"]["affinity"] == list(physical_cores())
         assert found["memory_bytes"]["host_peak"] > found["memory_bytes"]["host_baseline"] > 0
@@ -95,7 +106,7 @@ def test_a_run_is_proven(tmp_path: Path) -> None:
 @pytest.mark.parametrize("impl", IMPLS)
 def test_a_cold_start_measures_too(impl: str, tmp_path: Path) -> None:
     settings = Settings(repeats=1, min_time_s=0.05, out=tmp_path / "run", report=False, cold=True)
-    choice = Choice(impl=(impl,), workload=("autoencoder",), input="host")
+    choice = Choice(impl=(impl,), workload=("autoencoder",), precision=("fp32",), input="host")
     assert run.run(choice, settings, {impl: manifests.find()[impl]}) == 0
     (found,) = store.load(tmp_path / "run").records
     assert found["start"] == "cold"
