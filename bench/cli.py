@@ -29,7 +29,7 @@ Impl = Annotated[str, typer.Option(help="Frameworks: torch, tf, jax.")]
 WorkloadName = Annotated[str, typer.Option("--workload", help="What is trained: gan, autoencoder, lm.")]
 Size = Annotated[str | None, typer.Option(help="tiny, small, base or large.  [default: tiny on cpu]")]
 Variant = Annotated[str | None, typer.Option(help="How the step is run: eager, compile; graph, xla; jit.")]
-Precision = Annotated[str | None, typer.Option(help="fp64 or fp32.  [default: fp32]")]
+Precision = Annotated[str | None, typer.Option(help="fp64, fp32, tf32, bf16, fp16.  [default: fp32,bf16 on cpu]")]
 Devices = Annotated[int, typer.Option(help="How many devices.")]
 Batch = Annotated[int | None, typer.Option(help="Samples per device.  [default: the size's own]")]
 OptimizerName = Annotated[

@@ -19,7 +19,7 @@ from bench.data.draw import init_params
 from bench.plan import Choice
 from bench.proof import parity
 from bench.spec import Request
-from impls.jax import backend, evidence, lm, loss_scale, optimizers, probe
+from impls.jax import backend, evidence, layers, lm, loss_scale, optimizers, probe
 
 STEPS = 5
 
@@ -56,6 +56,19 @@ def probed(kind: str) -> dict[str, str]:
     request = request_for("autoencoder", kind)
     backend.configure(request)
     return probes.effective_precision(probe.products(request, probes.CONV, probes.TRANSPOSED))
+
+
+def forms_of_16_bits(workload: str) -> float:
+    """Distance in float64, after some steps, of the forms that 16 bits take from the others: losses and parameters."""
+    honest = layers.choose
+    plain = Trained(request_for(workload, "fp64"))
+    layers.choose = lambda request: replace(honest(request), straight=True)
+    other = Trained(request_for(workload, "fp64"))
+    assert not plain.state.program.forms.straight and other.state.program.forms.straight
+    layers.choose = honest
+    losses = [abs(b[name] / a[name] - 1) for a, b in ((plain.step(), other.step()) for _ in range(STEPS)) for name in a]
+    a, b = backend.read(plain.state.params), backend.read(other.state.params)
+    return max(*losses, *(float(np.abs(a[name] - b[name]).max()) for name in a))
 
 
 def losses(workload: str, kind: str) -> list[dict[str, float]]:

@@ -23,9 +23,10 @@ DRIFTS = {f"drift('eager', {workload!r}, 'bf16')": 2e-3 for workload in WORKLOAD
     "drift('eager', 'lm', 'fp16')": 1e-4
 }
 PLANTED = {f"planted({optimizer!r})": optimizer for optimizer in ("adamw", "sgd", "rmsprop", "adamw+clip+cosine")}
+FORMS = {f"forms_of_16_bits({workload!r})": workload for workload in WORKLOADS}
 ALONE = ("probed('eager', 'autoencoder', 'fp16')", "gradients('bf16')", "bias_sums('bf16')", "attention()", "growth()",
          "overflow()", "planted_tf32()")  # fmt: skip
-TRIALS = (*PRODUCTS, *DRIFTS, *PLANTED, *ALONE)
+TRIALS = (*FORMS, *PRODUCTS, *DRIFTS, *PLANTED, *ALONE)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,11 @@ def test_the_optimizer_gets_float32(found: dict[str, Any]) -> None:
 
 def test_gradients_of_biases_are_sums_in_float32(found: dict[str, Any]) -> None:
     assert all(found["bias_sums('bf16')"].values()), found["bias_sums('bf16')"]
+
+
+@pytest.mark.parametrize("trial", FORMS)
+def test_forms_of_16_bits_are_the_proven_function(found: dict[str, Any], trial: str) -> None:
+    assert found[trial] < 1e-12
 
 
 def test_attention_of_16_bits_is_the_proven_one(found: dict[str, Any]) -> None:

@@ -128,6 +128,18 @@ def bias_sums(kind: str) -> dict[str, bool]:
     return found
 
 
+def forms_of_16_bits(workload: str) -> float:
+    """Distance in float64, after some steps, of the forms that 16 bits take from the others: losses and parameters."""
+    honest = layers.choose
+    plain = Trained(request_for(workload, "fp64"))
+    layers.choose = lambda request: replace(honest(request), sums_apart=True, sequences_by_conv=False)
+    other = Trained(request_for(workload, "fp64"))
+    layers.choose = honest
+    losses = [abs(b[name] / a[name] - 1) for a, b in ((plain.step(), other.step()) for _ in range(STEPS)) for name in a]
+    a, b = plain.numbers(), other.numbers()
+    return max(*losses, *(float(np.abs(a[name] - b[name]).max()) for name in a))
+
+
 def attention() -> dict[str, float]:
     """Distance of the form that 16 bits take from the one that is proven, in float64."""
     request = request_for("lm", "fp64")
