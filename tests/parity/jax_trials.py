@@ -62,12 +62,12 @@ def forms_of_16_bits(workload: str) -> float:
     """Distance in float64, after some steps, of the forms that 16 bits take from the others: losses and parameters."""
     honest = layers.choose
     plain = Trained(request_for(workload, "fp64"))
-    layers.choose = lambda request: replace(honest(request), straight=True)
+    layers.choose = lambda request: honest(request)._replace(straight=True)
     other = Trained(request_for(workload, "fp64"))
     assert not plain.state.program.forms.straight and other.state.program.forms.straight
     layers.choose = honest
     losses = [abs(b[name] / a[name] - 1) for a, b in ((plain.step(), other.step()) for _ in range(STEPS)) for name in a]
-    a, b = backend.read(plain.state.params), backend.read(other.state.params)
+    a, b = (training.code.export(training.state) for training in (plain, other))
     return max(*losses, *(float(np.abs(a[name] - b[name]).max()) for name in a))
 
 
