@@ -88,8 +88,8 @@ def test_folders_have_the_same_files() -> None:
 
 @pytest.mark.parametrize("impl", IMPLS)
 def test_no_branch_on_the_dtype(impl: str) -> None:
-    """The code that is proven in float64 must be the code that is measured in float32."""
-    for path in (ROOT / impl).glob("*.py"):
+    """The code that is proven in float64 must be what is measured in float32; `evidence` is part of no step."""
+    for path in sorted({*(ROOT / impl).glob("*.py")} - {ROOT / impl / "evidence.py"}):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.If | ast.IfExp | ast.Match):
                 test = ast.unparse(node.subject if isinstance(node, ast.Match) else node.test)

@@ -44,7 +44,7 @@ def test_windows_tell_of_a_busy_process(tmp_path: Path, cold: bool) -> None:
 @pytest.mark.usefixtures("busy")
 def test_load_before_a_run_names_the_process() -> None:
     """The runner's own children do not count: here the busy process is one, so that another process must look."""
-    code = f"from bench import idle; import json; print(json.dumps(idle.sample_load([{CORE}], 1.0).busiest))"
+    code = f"from bench.machine import idle; import json; print(json.dumps(idle.sample_load([{CORE}], 1.0).busiest))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     names = [name for name, _ in json.loads(done.stdout)]
     assert any(name.startswith("python") for name in names), names

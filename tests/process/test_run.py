@@ -15,7 +15,7 @@ from bench.run import Settings
 from bench.spec import WrongInput
 
 FAKES: dict[str, Manifest] = {name: read(name, "tests.fake") for name in ("a", "b")}
-AUTOENCODER = Choice(workload=("autoencoder",))
+AUTOENCODER = Choice(workload=("autoencoder",), precision=("fp32",))
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_one_framework_alone_is_consistent(tmp_path: Path) -> None:
 
 
 def test_a_wrong_step_diverges_and_fails_the_run(tmp_path: Path) -> None:
-    choice = Choice(impl=("a",), variant=("wrong",), workload=("autoencoder",))
+    choice = Choice(impl=("a",), variant=("wrong",), workload=("autoencoder",), precision=("fp32",))
     code, records = measure(tmp_path / "run", choice)
     assert code == 1
     assert records[0]["parity"]["verdict"] == "diverged"
@@ -99,7 +99,7 @@ def test_what_is_not_installed_is_unsupported(tmp_path: Path) -> None:
 
 
 def test_missing_workload_is_unsupported(tmp_path: Path) -> None:
-    code, records = measure(tmp_path / "run", Choice(workload=("lm",)))
+    code, records = measure(tmp_path / "run", Choice(workload=("lm",), precision=("fp32",)))
     assert code == 0
     assert {found["status"] for found in records} == {"unsupported"}
 
@@ -213,7 +213,7 @@ def test_rounds_go_on_until_the_target_is_reached(
 
 def test_the_cap_ends_what_does_not_reach_the_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, target_ci=0.5, max_repeats=3)
-    run.run(Choice(impl=("a",), workload=("autoencoder",)), settings, FAKES)
+    run.run(Choice(impl=("a",), workload=("autoencoder",), precision=("fp32",)), settings, FAKES)
     assert [one["repeat"] for one in store.load(tmp_path / "run").records] == [0, 1, 2]
     assert "not reached" in capsys.readouterr().out
 
