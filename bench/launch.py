@@ -120,6 +120,7 @@ class Launcher:
         folder = Path(request.folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "request.json").write_text(request.to_json())
+        (folder / "record.json").unlink(missing_ok=True)  # of another request that had the same folder
         manifest = instead or self.manifests[request.cell.impl]
         pid, before = 0, children() - self.running
         try:

@@ -71,6 +71,18 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
     ]
 
 
+def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
+    """Why a cell cannot run here at all, or None."""
+    manifest = manifests[cell.impl]
+    if manifest.absence:
+        return manifest.absence
+    if not manifest.has(cell.workload):
+        return f"{cell.impl} has no {cell.workload}"
+    if (cell.precision, cell.platform) == ("tf32", "cpu"):
+        return "TF32 is a mode of NVIDIA's tensor cores: a processor would compute fp32"
+    return manifest.lacks(cell.variant)
+
+
 def plan_variants(
     asked: Sequence[str], impls: Sequence[str], manifest: Manifest, platform: str, manifests: Mapping[str, Manifest]
 ) -> Sequence[str]:

@@ -12,7 +12,9 @@ from typing import Any
 Record = dict[str, Any]
 
 # 1: the first, one device, float64 and float32 on cpu
-# 2: drift; effective_precision; status unsupported also for what a framework refuses at a precision
+# 2: drift; effective_precision; status unsupported also for what a framework refuses at a precision. Host memory is
+#    anonymous and shared memory, in 1 it held the pages of files too; memory_bytes.host_steady, threads.total, more of
+#    the machine and the processor time of each window are new
 SCHEMA = 2
 
 STATUSES = ("ok", "unsupported", "unavailable", "oom", "timeout", "crashed", "killed", "nan", "invalid")

@@ -15,9 +15,9 @@ from bench.machine.fingerprint import command, fingerprint, git_state
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
 from bench.plan import Choice, Job
-from bench.proof import verdict
+from bench.proof import drift, verdict
 from bench.record import Record
-from bench.runner import Runner, absence, now
+from bench.runner import Runner, now
 from bench.spec import Cell, WrongInput
 
 
@@ -52,7 +52,7 @@ def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -
             min_time_s=settings.min_time_s,
             timeout_s=settings.timeout_s,
         )
-        able = [cell for cell in cells if absence(cell, manifests) is None]
+        able = [cell for cell in cells if plan.absence(cell, manifests) is None]
         evidence = verdict.gather(able, manifests, runner, progress.note)
         for job in progress.each(plan_jobs(cells, able, settings, choice.seed, records)):
             outcome = runner.measure(job)
@@ -138,16 +138,17 @@ def check_settings(settings: Settings) -> None:
 def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> None:
     """Show the cells, what cannot run, and about how long it will take; start and write nothing."""
     cells = planned(choice, settings, manifests)
-    able = [cell for cell in cells if absence(cell, manifests) is None]
+    able = [cell for cell in cells if plan.absence(cell, manifests) is None]
     least = max(settings.repeats, stats.TARGET_REPEATS) if settings.target_ci else settings.repeats
     repeats = f"{least} to {settings.max_repeats}" if settings.target_ci else least
     seconds = plan.estimate_s(able, least, settings.min_time_s, len(physical_cores()))
     show.rows(
         ("cell", "batch", "optimizer", "repeats", "here"),
-        [(show.label(c), c.global_batch, c.optimizer, repeats, absence(c, manifests) or "ready") for c in cells],
+        [(show.label(c), c.global_batch, c.optimizer, repeats, plan.absence(c, manifests) or "ready") for c in cells],
     )
     rate = show.scaled(plan.RATE_FLOPS, "FLOP/s")
     more = " or more" if settings.target_ci else ""
     show.note(
-        f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}; missing proofs come on top"
+        f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}; on top of that comes what is "
+        f"missing of proofs and, at tiny and small, of each cell's drift over {drift.STEPS} steps"
     )

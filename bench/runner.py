@@ -22,18 +22,6 @@ from bench.record import LATER, Record
 from bench.spec import Cell, Request, spec_hash
 
 
-def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
-    """Why a cell cannot run here at all, or None."""
-    manifest = manifests[cell.impl]
-    if manifest.absence:
-        return manifest.absence
-    if not manifest.has(cell.workload):
-        return f"{cell.impl} has no {cell.workload}"
-    if (cell.precision, cell.platform) == ("tf32", "cpu"):
-        return "TF32 is a mode of NVIDIA's tensor cores: a processor would compute fp32"
-    return manifest.lacks(cell.variant)
-
-
 @dataclass(kw_only=True)
 class Runner:
     """One run under way: starts its cells and makes their records."""
@@ -49,7 +37,7 @@ class Runner:
 
     def measure(self, job: Job) -> Outcome:
         """Run the cell once, or say why it cannot be."""
-        reason = absence(job.cell, self.manifests)
+        reason = plan.absence(job.cell, self.manifests)
         if reason:
             return Outcome.failed("unsupported", reason)
         with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
@@ -150,7 +138,7 @@ NOT_MEASURED = {
     "windows.steal_s": NO_COUNT,
     "windows.cpu_s": NO_COUNT,
     "parity.reference": "no float64 reference for this cell",
-    "parity.max_rel_loss_diff": "no float64 reference for this cell",
+    "parity.max_rel_loss_diff": "nothing was compared: see the verdict's reason",
     "parity.proof": "no proof for this cell",
 }
 

@@ -127,7 +127,7 @@ def summary(records: Sequence[Record], target: float | None = None) -> Table:
         cell, ok = group[0]["cell"], [found for found in group if found["status"] == "ok"]
         name = [f"{cell['workload']}/{cell['size']}", cell["impl"], cell["variant"] + arm(cell), cell["precision"]]
         if ok:
-            table.add_row(*name, *_figures(ok, target), _verdict(group, ok), marks(group))
+            table.add_row(*name, *_figures(ok, target), _verdict(group, ok), marks(ok))
         else:
             table.add_row(*name, group[0]["status"], "", "", "", group[0]["reason"] or "", "")
     return table
@@ -159,7 +159,8 @@ def marks(repeats: Sequence[Record]) -> str:
 
 def explanations(records: Sequence[Record]) -> list[str]:
     """One line that says what the marks of the summary stand for; none if there are none."""
-    found = {odd.kind for group in by_cell(records) for odd in anomalies.find_anomalies(group)}
+    ok = [record for record in records if record["status"] == "ok"]
+    found = {odd.kind for group in by_cell(ok) for odd in anomalies.find_anomalies(group)}
     meanings = [f"{mark} {text}" for kind, (mark, text) in anomalies.MARKS.items() if kind in found]
     return [f"odd: {'; '.join(meanings)}"] if meanings else []
 

@@ -19,7 +19,9 @@ from bench.launch import Launcher
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
 from bench.plan import Choice
+from bench.precision import FIRST_SCALE
 from bench.proof import parity, proofs
+from bench.proof.drift import unskipped
 from bench.proof.parity import Trace
 from bench.proof.proofs import TraceFailed
 from bench.spec import Cell, Request, WrongInput
@@ -89,7 +91,12 @@ def side_by_side(
             cache = str(launcher.scratch / "compiled")
             request = Request(cell=cell, task="trace", folder="", threads=len(lane), cpus=lane, cache=cache)
             log = launcher.scratch / f"{cell.id}.log"
-            return proofs.run_trace(launcher, cell, steps, request, timeout_s, log, instead)
+
+            def trace(cell: Cell, steps: int, first_scale: float = FIRST_SCALE) -> Trace:
+                asked = replace(request, first_scale=first_scale)
+                return proofs.run_trace(launcher, cell, steps, asked, timeout_s, log, instead)
+
+            return unskipped(cell, steps, trace)[0]
         finally:
             lanes.put(lane)
 
@@ -133,15 +140,11 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
         doubles = replace(wanted, workload=OTHERS_ON[:1], size=OTHERS_ON[1], precision=("fp64",))
         for optimizer in OTHERS:
             cells += plan.plan_cells(replace(doubles, optimizer=optimizer), manifests)
-    return [cell for cell in cells if can_run(cell, manifests[cell.impl])]
+    return [cell for cell in cells if plan.absence(cell, manifests) is None]
 
 
 def left_out(cell: Cell) -> bool:
     return any((cell.workload, cell.size, variant) in LEFT_OUT for variant in (cell.variant, "*"))
-
-
-def can_run(cell: Cell, manifest: Manifest) -> bool:
-    return manifest.installed and manifest.has(cell.workload) and not manifest.lacks(cell.variant)
 
 
 def stand_in(cell: Cell) -> Cell:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from bench.examine import Found, describe, measured_memory, probe_precision, tes
 from bench.feed import prefetched
 from bench.machine import environment, memory
 from bench.machine.memory import HostMemory
-from bench.precision import MIXED, stored
+from bench.precision import GROWTH_INTERVAL, MIXED, stored
 
 if TYPE_CHECKING:
     from bench.measure import Training
@@ -37,6 +37,8 @@ RING = 8  # batches that the steady state cycles through
 SETTLED = 20  # steps in a row without overflow, after which a loss scale counts as settled
 SETTLING = 200  # steps that this may take
 UNSUPPORTED_SIGNS = ("not implemented", "unimplemented", "not supported", "unsupported", "no registered")
+MISTAKES = (TypeError, AttributeError, ImportError, LookupError, NameError, AssertionError)  # whatever they say
+TRIED = ("init", "compile", "warm-up")  # phases in which every kernel of a step is used for the first time
 OOM_SIGNS = ("out of memory", "resource_exhausted", "cannot allocate memory", "std::bad_alloc")
 
 
@@ -78,19 +80,20 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
     except Exception as error:  # every failure of a cell is a status, never the end of the run
         traceback.print_exc()
         first_line = (str(error).strip() or repr(error)).splitlines()[0]
-        found.fields["status"] = failure(error, request.cell.precision)
+        found.fields["status"] = failure(error, request.cell.precision, found.phase)
         found.fields["reason"] = f"{type(error).__name__} in {found.phase}: {first_line}"
     part = Path(request.folder) / "record.part"
     part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons}))
     part.rename(part.with_name("record.json"))
 
 
-def failure(error: Exception, precision: str) -> str:
+def failure(error: Exception, precision: str, phase: str) -> str:
     """The status that stands for an exception; frameworks raise where they have no kernel for 16-bit numbers."""
     text = f"{type(error).__name__} {error}".lower()
     if isinstance(error, MemoryError) or any(sign in text for sign in OOM_SIGNS):
         return "oom"
-    return "unsupported" if precision in MIXED and any(sign in text for sign in UNSUPPORTED_SIGNS) else "crashed"
+    could_be = precision in MIXED and phase in TRIED and not isinstance(error, MISTAKES)
+    return "unsupported" if could_be and any(sign in text for sign in UNSUPPORTED_SIGNS) else "crashed"
 
 
 def train(request: "Request", package: str, found: Found) -> None:
@@ -100,7 +103,7 @@ def train(request: "Request", package: str, found: Found) -> None:
     backend = importlib.import_module(f"{package}.backend")
     code = importlib.import_module(f"{package}.{request.cell.workload}")
     if request.cpus:
-        os.sched_setaffinity(0, request.cpus)  # before the runtime starts: its thread pools follow it
+        bind(request.cpus)  # before the runtime starts: its thread pools follow it
     if request.cache:
         Path(request.cache).mkdir(parents=True, exist_ok=True)
         found.fields["compile_cache"] = "warm" if any(Path(request.cache).iterdir()) else "cold"
@@ -120,7 +123,9 @@ def train(request: "Request", package: str, found: Found) -> None:
         found.phase = "steady state"
         feeding = steady_feed(request, backend, batch, training.done)
         with feeding as training.feed, measured_memory(backend, host, found):
+            before = training.done
             found.fields |= measure.steady_state(training, request)
+        check_updates(training, backend, found, before)
     look_at(training, backend, found)
     describe(training, backend, code, found)
     manifest = importlib.import_module(f"{package}.manifest")
@@ -128,6 +133,12 @@ def train(request: "Request", package: str, found: Found) -> None:
     if request.task == "measure":
         found.phase = "precision probes"
         probe_precision(request, importlib.import_module(f"{package}.probe"), found)
+
+
+def bind(cpus: Sequence[int]) -> None:
+    """Have this process run on some cores alone, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cpus)
 
 
 def start_training(
@@ -204,6 +215,16 @@ def look_at(training: "Training", backend: Any, found: Found, record: bool = Fal
             found.fields["status"] = "nan"
             found.fields["reason"] = f"loss {name} is {value} at step {training.done - 1}"
     return made
+
+
+def check_updates(training: "Training", backend: Any, found: Found, before: int) -> None:
+    """Status `invalid` if more of the timed steps skipped their update than a loss scale does as it grows."""
+    skipped = found.fields["steps_skipped"]
+    look_at(training, backend, found)
+    more, timed = found.fields["steps_skipped"] - skipped, training.done - before
+    if more > 1 + timed // GROWTH_INTERVAL and found.fields["status"] in ("ok", "nan"):
+        found.fields["status"] = "invalid"
+        found.fields["reason"] = f"{more} of {timed} timed steps skipped their update, as gradients were not finite"
 
 
 @contextmanager

@@ -114,7 +114,9 @@ class Gpus:
         return found
 
     def _handles(self) -> list[Any]:
-        return [self.nvml.nvmlDeviceGetHandleByIndex(place) for place in range(self._ask("nvmlDeviceGetCount") or 0)]
+        """Of each GPU that answers: one that was lost, or that others alone may ask, is left out."""
+        places = range(self._ask("nvmlDeviceGetCount") or 0)
+        return [handle for place in places if (handle := self._ask("nvmlDeviceGetHandleByIndex", place)) is not None]
 
     def _ask(self, question: str, *about: Any) -> Any:
         """The driver's answer, bytes as text; None where it has none."""

@@ -66,11 +66,13 @@ def settle(
             found = sample(cores)
             calm = 0 if found.busy else calm + 1
         waited_s = clock() - begin
-        if found.busy:
-            note(f"not quiet after {wait_s:g} s, measuring all the same: {found.warning}")
+        if calm < CALM_SAMPLES:
+            why = found.warning or "quiet for a moment only"
+            note(f"not quiet after {wait_s:g} s, measuring all the same: {why}")
     elif found.warning:
         note(found.warning)
-    return asdict(first) | {"waited_s": waited_s, "quiet": None if found.foreign_cores is None else not found.busy}
+    quiet = None if found.foreign_cores is None else not found.busy and (not waited_s or calm == CALM_SAMPLES)
+    return asdict(first) | {"waited_s": waited_s, "quiet": quiet}
 
 
 def sample_load(cores: Sequence[int], seconds: float = SAMPLE_S) -> Load:

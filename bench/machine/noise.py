@@ -58,6 +58,8 @@ def usage(cores: Iterable[int], proc: Path = Path("/proc")) -> Usage | None:
         busy_s, steal_s = core_times((proc / "stat").read_text(), cores)
     except (OSError, LookupError, ValueError):
         return None
+    if busy_s == steal_s == 0:  # as sandboxes have it, which give no counts
+        return None
     return Usage(busy_s=busy_s, steal_s=steal_s, own_s=time.process_time() + children_s(proc))
 
 

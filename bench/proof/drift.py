@@ -17,6 +17,7 @@ from bench.spec import Cell, digest
 
 STEPS = 100
 SIZES = ("tiny", "small")  # elsewhere float64 is too dear
+TRIALS = 5  # first scales
 LAST = 10  # steps at the end, whose mean is told
 
 
@@ -39,6 +40,21 @@ def drift_key(manifest: Manifest, cell: Cell) -> str:
     return digest([proof_key(manifest, cell), golden_key(cell, steps), cell.precision, cell.kernels, cell.platform])
 
 
+def unskipped(cell: Cell, steps: int, run: Run) -> tuple[Trace, float]:
+    """A trace without a skipped update, and the loss scale that it starts from.
+
+    Raises:
+        TraceFailed: there was none, or no scale that was tried skips nothing.
+    """
+    scale = FIRST_SCALE
+    for _ in range(TRIALS):
+        trace = run(cell, steps, scale)
+        if not trace.skipped:
+            return trace, scale
+        scale *= BACKOFF**trace.skipped
+    raise TraceFailed(f"{cell.label}: skips updates from every loss scale that was tried, {scale:g} would be next")
+
+
 def find_drift(cell: Cell, manifest: Manifest, installed: Mapping[str, Manifest], run: Run) -> dict[str, Any]:
     """`losses` of the retraced steps; where float64's are known the relative difference of each step, as the record
     has it; `reason` where there is none.
@@ -47,14 +63,10 @@ def find_drift(cell: Cell, manifest: Manifest, installed: Mapping[str, Manifest]
     if kept := cache.load("drifts", key):
         return kept
     try:
-        trace = run(cell, steps)
-        scale = FIRST_SCALE
-        if trace.skipped:
-            scale *= BACKOFF**trace.skipped
-            trace = run(cell, steps, scale)
+        trace, scale = unskipped(cell, steps, run)
     except TraceFailed as error:
         return {"losses": None, "reason": str(error)}
-    found: dict[str, Any] = {"losses": trace.losses, "scale": scale, "skipped": trace.skipped}
+    found: dict[str, Any] = {"losses": trace.losses, "scale": scale}
     if steps == STEPS:
         reference = find_reference(cell, installed, run, steps)
         if not reference.get("losses"):

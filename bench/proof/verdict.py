@@ -39,15 +39,25 @@ def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tra
     """Find, or make, all evidence for every cell whose framework is installed; `report` is told what is made."""
     installed = {name: manifest for name, manifest in manifests.items() if manifest.installed}
     evidence = Evidence()
+    failed: dict[tuple[Cell, int, float], str] = {}
     traced: dict[tuple[Cell, float], list[Trace]] = {}  # what stands in one proof may in the next
 
     def run(cell: Cell, steps: int, first_scale: float = FIRST_SCALE, more: bool = False) -> Trace:
-        """Of so many steps, or of `more`, if there is such a one: its losses begin alike, its state is another."""
+        """Of so many steps, or of `more`, if there is such a one: its losses begin alike, its state is another.
+
+        What failed once is not tried again: it may have taken its whole timeout.
+        """
+        if why := failed.get((cell, steps, first_scale)):
+            raise TraceFailed(why)
         kept = traced.setdefault((cell, first_scale), [])
         if found := next((one for one in kept if one.steps == steps or (more and one.steps > steps)), None):
             return found
         report(f"tracing {cell.label} {cell.optimizer}, {steps} steps")
-        kept.append(tracer.trace(cell, steps, first_scale))
+        try:
+            kept.append(tracer.trace(cell, steps, first_scale))
+        except TraceFailed as error:
+            failed[cell, steps, first_scale] = str(error)
+            raise
         return kept[-1]
 
     for cell in cells:
@@ -97,7 +107,7 @@ def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Man
     kernels = evidence.kernels.get(kernel_key(manifest, cell), {}) if cell.kernels == "best" else {"passed": True}
     said = {"max_rel_loss_diff": None, "reference": reference.get("name"), "proof": key if proof.get("equal") else None}
     if losses is None:
-        return said | {"verdict": "unchecked", "reason": "the cell returned no losses"}
+        return said | {"verdict": "unchecked", "reason": "only cells that are ok are checked"}
     if cell.precision == "fp16":  # nothing follows a skipped update that could be compared
         found = evidence.drifts[drift_key(manifest, cell)]
         if not (losses := found["losses"]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from bench import metrics
 from bench.record import Record
@@ -42,13 +43,19 @@ def compare_arms(records: Iterable[Record]) -> list[Pair]:
 
 
 def conclusion(pairs: Sequence[Pair]) -> str:
-    """How many cells the run names, and which difference it would have seen in every one of them."""
+    """How many cells the run names, and which differences it would have seen: in half of them, and in the noisiest."""
     tested = [pair for pair in pairs if pair.p is not None]
     if not tested:
         return "A/A: no cell has enough repeats to be named; give --repeats 3 or more"
     visible = [smallest_visible(pair.found, len(tested)) or 0.0 for pair in tested]
     named = sum(pair.named for pair in tested)
+    seen = f"{size(median(visible))} and more would have been seen in half of the cells, in the noisiest"
     return (
         f"A/A: {named} of {len(tested)} cells named (none expected in 19 of 20 runs); "
-        f"differences of {digits(100 * max(visible))} % and more would have been seen"
+        f"differences of {seen} of {size(max(visible))}"
     )
+
+
+def size(share: float) -> str:
+    """A difference for people: percent, or where that misleads a factor."""
+    return f"{digits(100 * share)} %" if share < 1 else f"a factor of {digits(1 + share)}"

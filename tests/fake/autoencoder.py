@@ -21,21 +21,23 @@ def build(workload: Any, params: Mapping[str, Any], request: Any) -> tuple[Any, 
     kept = backend.allocate(backend.FAKE_ALLOCATE)
     backend.free(backend.allocate(2 * backend.FAKE_ALLOCATE))  # building takes more than the steps do
 
-    scale, skipped = request.first_scale, 0  # of the loss; what is above `OVERFLOW` does
+    scale, skipped, done = request.first_scale, 0, 0  # of the loss; what is above `OVERFLOW` does
+    fault = os.environ.get("FAKE_FAULT", "")
 
     def step(state: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
-        nonlocal scale, skipped
+        nonlocal scale, skipped, done
         fail_in("step")
         mixed = {}
         if request.cell.precision == "fp16":
-            overflow = scale > OVERFLOW or os.environ.get("FAKE_FAULT") == "overflow"
+            done += 1
+            overflow = scale > OVERFLOW or done > {"overflow": 0, "overflow-later": 100}.get(fault, done)
             scale, skipped = (scale / 2, skipped + 1) if overflow else (scale, skipped)
             mixed = {"skipped": np.float64(skipped)}
         for name in names:
             state[name] *= 1.0 if mixed and overflow else rate
         backend.free(backend.allocate(kept.size // 2))
         loss = np.float64(batch["image"].mean()) + sum(float(np.abs(state[name]).sum()) for name in names)
-        if os.environ.get("FAKE_FAULT") == "nan":
+        if fault == "nan":
             loss = np.float64("nan")
         return state, {"reconstruction": loss} | mixed
 

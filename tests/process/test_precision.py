@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import run, store
+from bench import run, store, verify, worker
 from bench.manifests import read
 from bench.plan import Choice
 from bench.record import Record
@@ -94,3 +94,40 @@ def test_a_processor_has_no_tf32(tmp_path: Path) -> None:
     code, record = measure(tmp_path / "run", replace(MIXED, precision=("tf32",)))
     assert code == 0 and record["status"] == "unsupported"
     assert "TF32 is a mode of NVIDIA's tensor cores" in record["reason"]
+
+
+def test_a_mistake_in_a_program_is_no_missing_kernel() -> None:
+    """Python's own words for it are "unsupported operand", and bf16 is measured by default."""
+    mistake = TypeError("unsupported operand type(s) for +: 'NoneType' and 'float'")
+    refusal = RuntimeError("convolution is not implemented for 'Half'")
+    assert worker.failure(mistake, "bf16", "compile") == "crashed"
+    assert worker.failure(refusal, "fp16", "compile") == "unsupported"
+    assert worker.failure(refusal, "fp16", "steady state") == "crashed"
+    assert worker.failure(refusal, "fp32", "compile") == "crashed"
+
+
+def test_timed_steps_that_skip_their_updates_are_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_FAULT", "overflow-later")
+    code, record = measure(tmp_path / "run", replace(MIXED, precision=("fp16",)))
+    assert code == 1 and record["status"] == "invalid"
+    assert "timed steps skipped their update" in record["reason"]
+    assert record["parity"]["reason"] == "only cells that are ok are checked"
+
+
+def test_verify_compares_fp16_from_a_scale_that_skips_nothing() -> None:
+    rows = verify.verify(replace(MIXED, precision=("fp16",), size="tiny", variant=("plain",)), 5, 30.0, FAKES)
+    assert [(row.cell.precision, row.equal) for row in rows if row.cell.precision == "fp16"] == [("fp16", True)]
+
+
+def test_verify_certifies_no_tf32_on_a_processor() -> None:
+    rows = verify.verify(replace(MIXED, precision=("tf32",), size="tiny"), 5, 30.0, FAKES)
+    assert "tf32" not in {row.cell.precision for row in rows}
+
+
+def test_what_failed_once_is_not_traced_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_FAULT", "raise-step")
+    run.run(replace(MIXED, impl=("a", "b")), Settings(repeats=1, out=tmp_path / "run", report=False), FAKES)
+    traced = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tracing")]
+    assert traced and len(traced) == len(set(traced))

@@ -227,7 +227,7 @@ def test_verify_compares_each_with_the_others() -> None:
     sizes = ("tiny", "small", "base-twin", "large-twin")
     expected = [(i, s, p, True) for s in sizes for p in ("fp64", "fp32") for i in "ab"]
     expected += [(i, "tiny", "fp64", True) for _ in verify.OTHERS for i in "ab"]
-    assert rows(replace(AUTOENCODER, variant=("plain",))) == expected
+    assert rows(Choice(workload=("autoencoder",), variant=("plain",))) == expected
 
 
 def test_verify_fails_on_a_wrong_step() -> None:

@@ -77,7 +77,7 @@ def test_every_chart_is_drawn_with_the_points_that_it_holds(open_page: Open) -> 
             return [bars, drawn(".bars .point"), lines, drawn(".scatterlayer .trace"), plot.clientHeight];
         })"""
     )
-    assert len(counts) == 3 + 3 + 2 + 2 + 5 * 2
+    assert len(counts) == 3 + 3 + 2 + 2 + 6 * 2
     for bars, bars_drawn, lines, lines_drawn, height in counts:
         assert (bars, lines) == (bars_drawn, lines_drawn)
         assert height > 90

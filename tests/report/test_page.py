@@ -76,10 +76,10 @@ def test_it_needs_no_network(good_run: Path) -> None:
 def test_each_chart_has_words_and_a_table(good_run: Path) -> None:
     found = read(good_run)
     plots = [attrs for _, attrs in found.tags if attrs.get("class") == "plot"]
-    assert len(plots) == len(found.figures) == 3 + 4 + 3 + 3 + 5 * 3
+    assert len(plots) == len(found.figures) == 3 + 4 + 3 + 3 + 6 * 3
     assert all(plot["role"] == "img" and len(plot["aria-label"] or "") > 40 for plot in plots)
     summaries = found.text.count("The numbers as a table")
-    assert summaries == 4 + 5
+    assert summaries == 4 + 6
     for figure in found.figures:
         assert set(json.loads(figure)) == {"data", "layout"}
 

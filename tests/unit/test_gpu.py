@@ -107,6 +107,20 @@ def test_clocks_and_why_they_are_low() -> None:
     assert second["throttle"] == []
 
 
+def test_a_gpu_that_is_lost_is_left_out() -> None:
+    """The driver refuses even its handle."""
+
+    class Lost(Driver):
+        def nvmlDeviceGetHandleByIndex(self, place: int) -> Any:
+            if place == 0:
+                raise self.NVMLError("GPU is lost")
+            return super().nvmlDeviceGetHandleByIndex(place)
+
+    gpus = Gpus(nvml=Lost())
+    assert [device["name"] for device in gpus.facts()["devices"]] == [Gpus(nvml=Driver()).facts()["devices"][1]["name"]]
+    assert len(gpus.clocks()) == len(gpus.processes()) == 1
+
+
 def test_a_cell_is_watched_from_outside() -> None:
     """Its processes 7 and 8 use most in the middle; 99 and 98 are others', and are told by name alone."""
     driver = Driver()

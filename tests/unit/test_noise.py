@@ -27,7 +27,9 @@ def test_busy_and_stolen_ticks_of_the_cores_asked_for() -> None:
     assert noise.core_times(STAT, [0, 1]) == pytest.approx((337 * TICK_S, 57 * TICK_S))
 
 
-@pytest.mark.parametrize("text", [None, "", "cpu0 1 2", "cpu0 a b c d e f g h", "cpu1 1 1 1 1 1 1 1 1"])
+@pytest.mark.parametrize(
+    "text", [None, "", "cpu0 1 2", "cpu0 a b c d e f g h", "cpu1 1 1 1 1 1 1 1 1", "cpu0 0 0 0 0 0 0 0 0"]
+)
 def test_a_system_that_does_not_tell(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "stat").write_text(text)
