@@ -58,12 +58,16 @@ def test_kernels(request: "Request", backend: Any, code: Any) -> dict[str, dict[
 
 
 def probe_precision(request: "Request", probe: Any, found: Found) -> None:
-    """Record the precision that products really have; status `invalid` if it is not the one that was asked for."""
-    from bench import probes
+    """Record the precision that the cell's products really have; status `invalid` if it is not the one asked for."""
+    from bench import probes, workloads
 
-    asked = request.cell.precision
-    effective = probes.effective_precision(probe.products(request, probes.CONV, probes.TRANSPOSED))
+    cell, asked = request.cell, request.cell.precision
+    workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+    images = any(len(param.shape) == 4 for param in workload.param_specs().values())
+    products = probe.products(request, probes.CONV, probes.TRANSPOSED)
+    effective = probes.effective_precision(products, ("matmul", "conv") if images else ("matmul",))
     found.fields["effective_precision"] = effective
+    found.reasons["effective_precision.conv"] = f"{cell.workload} has no convolution"
     others = [f"{kind}: {name}" for kind, name in effective.items() if name != asked]
     if others and found.fields["status"] == "ok":
         found.fields["status"] = "invalid"

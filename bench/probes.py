@@ -12,7 +12,7 @@ bits does not change it.
 Shapes: an array of a product A_MK · B_KN has SIDE rows and columns.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bench.precision import SIGNIFICANT_BITS
@@ -35,13 +35,14 @@ PARTS = ("y", "dx", "dw")
 LARGE = 2.0**17  # beyond float16's range, within that of the others
 
 
-def effective_precision(products: "Mapping[str, Product]") -> dict[str, str]:
-    """For `matmul` and `conv` the name of the precision that all products of the kind have.
+def effective_precision(products: "Mapping[str, Product]", kinds: Collection[str] = tuple(KINDS)) -> dict[str, str]:
+    """For `matmul` and `conv`, or those of `kinds`, the name of the precision that all products of the kind have.
 
     Where they do not agree, or have none of the known ones, the text says what was found of each.
     """
     found: dict[str, str] = {}
-    for kind, names in KINDS.items():
+    for kind in kinds:
+        names = KINDS[kind]
         parts = {f"{name} {part}": probe(products[name], name, part) for name in names for part in PARTS}
         same = len(set(parts.values())) == 1
         found[kind] = next(iter(parts.values())) if same else ", ".join(f"{part} {is_}" for part, is_ in parts.items())

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bench import run, store, verify, worker
+from bench import examine, plan, run, store, verify, worker
 from bench.manifests import read
 from bench.plan import Choice
 from bench.record import Record
 from bench.run import Settings
+from bench.spec import Request
+from tests.fake import probe
 from tests.fake.autoencoder import OVERFLOW
 
 FAKES = {name: read(name, "tests.fake") for name in ("a", "b")}
@@ -36,6 +39,23 @@ def test_the_precision_that_products_have_is_recorded_and_its_price(tmp_path: Pa
     assert record["drift"]["max_rel_loss_diff"] == max(record["drift"]["rel_loss_diff"]) < 1e-5
     assert record["drift"]["reference"].startswith("b ")
     assert record["steps_skipped"] == 0
+
+
+def test_convolutions_are_probed_where_there_are_some() -> None:
+    """A language model has none: what a framework does with those is not its fault."""
+    asked = replace(worker_request(), cell=replace(worker_request().cell, workload="lm", precision="fp32"))
+    found = examine.Found(fields={"status": "ok"})
+    honest = probe.products(asked, None, None)
+    broken = SimpleNamespace(products=lambda *_: {"matmul": honest["matmul"]})
+    examine.probe_precision(asked, broken, found)
+    assert found.fields["status"] == "ok" and found.fields["effective_precision"] == {"matmul": "fp32"}
+    with pytest.raises(KeyError):
+        examine.probe_precision(worker_request(), broken, found)
+
+
+def worker_request() -> Request:
+    (cell,) = plan.plan_cells(replace(MIXED, precision=("fp32",)), FAKES)
+    return Request(cell=cell, task="measure", folder="")
 
 
 def test_a_long_trace_that_tells_a_price_stands_in_no_proof(tmp_path: Path) -> None:
