@@ -222,8 +222,8 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
             "    scaling: loss_scale.Scaling | None\n    sums: tuple[tf.Variable, ...]",
         ),
         *optimizers(
-            "Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64), loss_scale.build(precision))",
-            "Training(\n        optimizer, vectors, tf.Variable(0, dtype=tf.int64), loss_scale.build(precision),\n"
+            "Training(optimizer, vectors, tf.Variable(0, dtype=tf.int64), loss_scale.build(request))",
+            "Training(\n        optimizer, vectors, tf.Variable(0, dtype=tf.int64), loss_scale.build(request),\n"
             "        tuple(tf.Variable(tf.zeros_like(vector.p_N)) for vector in vectors),\n    )",
         ),
         *optimizers(

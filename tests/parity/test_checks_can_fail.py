@@ -29,12 +29,17 @@ def test_an_edit_that_fits_nowhere_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("impl", ["torch", "tf", "jax"])
-def test_every_mistake_has_its_edits(impl: str) -> None:
-    import importlib
-
-    edits = importlib.import_module(f"tests.mutations.{impl}").EDITS
+def test_every_mistake_has_its_edits_and_each_fits(impl: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    edits = mutations.edits_of(impl)
     assert set(edits) == set(MISTAKES)
     assert sum(not isinstance(edit, str) for edit in edits.values()) >= 25
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    with mutations.laboratory() as place:
+        for name, planted in edits.items():
+            if not isinstance(planted, str):
+                place.plant(impl, name, planted)
+        for path in place.folder.rglob("*.py"):
+            compile(path.read_text(encoding="utf-8"), path, "exec")
 
 
 def test_micro_batches_are_the_whole_batch() -> None:

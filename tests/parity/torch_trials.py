@@ -219,11 +219,12 @@ def overflow() -> dict[str, list[float]]:
 class Queue:
     """The autoencoder on a device that works on its own: one thread takes steps in the order they were dispatched.
 
-    What `forgets` names does not wait: `sync`, `read` or `export`.
+    What `forgets` names does not wait: `sync`, `read` or `export`. The first step is over when its call returns, as
+    in it PyTorch makes the optimizer's slots, and there would be none yet to export.
     """
 
     def __init__(self, *forgets: str) -> None:
-        self.forgets, self.thread = forgets, ThreadPoolExecutor(max_workers=1)
+        self.forgets, self.thread, self.begun = forgets, ThreadPoolExecutor(max_workers=1), False
         self.code, self.finished = import_module("impls.torch.autoencoder"), {"reconstruction": torch.zeros(())}
         self.backend = SimpleNamespace(**{name: getattr(backend, name) for name in ("configure", "devices", "put")})
         self.backend.sync, self.backend.read = self.sync, self.read
@@ -233,7 +234,11 @@ class Queue:
         return state, self.step
 
     def step(self, state: Any, batch: Any) -> tuple[Any, Future[Any]]:
-        return state, self.thread.submit(self.work, state, batch)
+        losses = self.thread.submit(self.work, state, batch)
+        if not self.begun:
+            losses.result()
+            self.begun = True
+        return state, losses
 
     def work(self, state: Any, batch: Any) -> Any:
         self.finished = self.real(state, batch)[1]
