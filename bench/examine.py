@@ -42,7 +42,7 @@ def test_kernels(request: "Request", backend: Any, code: Any) -> dict[str, dict[
     cell = request.cell
     backend.configure(request)
     errors: dict[str, dict[str, float]] = {}
-    for name, run in code.kernels(workloads.get(cell.workload, cell.size, cell.global_batch), request).items():
+    for name, run in code.kernels(workloads.get(cell.workload, cell.size, cell.batch_per_device), request).items():
         exact = run("exact")
 
         def error(form: str, run: Any = run, exact: dict[str, Any] = exact) -> float:
@@ -62,7 +62,7 @@ def probe_precision(request: "Request", probe: Any, found: Found) -> None:
     from bench import probes, workloads
 
     cell, asked = request.cell, request.cell.precision
-    workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+    workload = workloads.get(cell.workload, cell.size, cell.batch_per_device)
     images = any(len(param.shape) == 4 for param in workload.param_specs().values())
     products = probe.products(request, probes.CONV, probes.TRANSPOSED)
     effective = probes.effective_precision(products, ("matmul", "conv") if images else ("matmul",))
@@ -103,7 +103,7 @@ def measured_memory(backend: Any, host: HostMemory, found: Found) -> Generator[N
 def describe(training: "Training", backend: Any, code: Any, found: Found) -> None:
     """The rest of the record that only this process can tell: ranks, threads, what was on."""
     host_peak = found.fields.get("memory_bytes", {}).get("host_peak")
-    windows_s = [window["seconds"] for window in found.fields.get("windows", [])]
+    windows_s = found.fields.pop("own_s", [])
     found.fields["ranks"] = [rank | {"window_s": windows_s, "host_peak": host_peak} for rank in found.fields["ranks"]]
     affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     tasks = Path("/proc/self/task")

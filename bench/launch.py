@@ -15,37 +15,24 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from bench import ranks
 from bench.manifests import Manifest
 from bench.processes import become_subreaper, children, end, sweep, wait
+from bench.ranks import Outcome
 from bench.spec import Request
 from bench.worker import LIFELINE
 from bench.workloads import WORKLOADS
 
 IMPORT_TIMEOUT_S = 300.0  # for a template to import its framework
 TAIL_LINES, TAIL_BYTES = 20, 4000
-
-
-@dataclass(kw_only=True)
-class Outcome:
-    """What came back from a cell: fields of its record, and reasons for those that are null."""
-
-    fields: dict[str, Any]
-    reasons: dict[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def ok(self) -> bool:
-        return self.fields["status"] == "ok"
-
-    @classmethod
-    def failed(cls, status: str, reason: str) -> "Outcome":
-        return cls(fields={"status": status, "reason": reason})
 
 
 @dataclass(kw_only=True)
@@ -117,24 +104,24 @@ class Launcher:
 
         The code that it runs is that of `instead`, if that is given, where else that of its own implementation.
         """
-        folder = Path(request.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "request.json").write_text(request.to_json())
-        (folder / "record.json").unlink(missing_ok=True)  # of another request that had the same folder
         manifest = instead or self.manifests[request.cell.impl]
-        pid, before = 0, children() - self.running
+        requests = ranks.requests(request, manifest.processes(request.cell))
+        files = [write_request(one) for one in requests]
+        pids: list[int] = []
+        before = children() - self.running
         try:
             with self.lock:
                 if self.stopped:
                     raise InterruptedError("the runner was interrupted")
-                pid = self._start(request, manifest, folder / "request.json", log)
-                self.running.add(pid)
-            outcome = finish(pid, timeout_s, folder)
+                for one, file in zip(requests, files, strict=True):
+                    pids.append(self._start(one, manifest, file, log))
+                    self.running.add(pids[-1])
+            outcome = ranks.joined(finish(pids, timeout_s, [file.parent for file in files]))
         except OSError as error:
             outcome = Outcome.failed("crashed", str(error))
         finally:
             with self.lock:
-                self.running.discard(pid)
+                self.running -= set(pids)
                 sweep(before | self.running | {template.process.pid for template in self.templates.values()})
         if not outcome.ok:
             outcome.fields["log_tail"] = tail(log)
@@ -152,8 +139,7 @@ class Launcher:
         """End the cells that are running, so that the threads which wait for them go on; no other will start."""
         self.stopped = True
         with self.lock:
-            for pid in self.running:
-                end(pid)
+            end(*self.running)
 
     def _start(self, request: Request, manifest: Manifest, request_file: Path, log: Path) -> int:
         variables = manifest.variables(request)
@@ -199,12 +185,37 @@ class Launcher:
             )
 
 
-def finish(pid: int, timeout_s: float, folder: Path) -> Outcome:
-    """Wait for a cell, end it at its timeout, and read its record."""
-    exited = wait(pid, timeout_s)
-    if not exited:
-        end(pid)
-        return Outcome.failed("timeout", f"the cell took longer than {timeout_s:g} s")
+def write_request(request: Request) -> Path:
+    """The file that a process reads its request from, in the request's folder."""
+    folder = Path(request.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "record.json").unlink(missing_ok=True)  # of another request that had the same folder
+    file = folder / "request.json"
+    file.write_text(request.to_json())
+    return file
+
+
+def finish(pids: Sequence[int], timeout_s: float, folders: Sequence[Path]) -> list[Outcome]:
+    """Wait for the processes of a cell, and read their records; by rank.
+
+    When one fails, the others, which would wait for it, are ended. All are ended at the timeout.
+    """
+    found: dict[int, Outcome] = {}
+    deadline = time.monotonic() + timeout_s
+    while len(found) < len(pids):
+        left = [pid for pid in pids if pid not in found]
+        ended = wait(left, deadline - time.monotonic())
+        found |= {pid: read_outcome(pid, folders[pids.index(pid)]) for pid in ended}
+        late = None if ended else Outcome.failed("timeout", f"the cell took longer than {timeout_s:g} s")
+        if late or not all(outcome.ok for outcome in found.values()):
+            rest = [pid for pid in left if pid not in ended]
+            end(*rest)
+            found |= {pid: late or Outcome.failed("killed", ranks.ENDED) for pid in rest}
+    return [found[pid] for pid in pids]
+
+
+def read_outcome(pid: int, folder: Path) -> Outcome:
+    """What a process that has ended left behind."""
     _, status = os.waitpid(pid, 0)
     if (folder / "record.json").exists():
         return Outcome(**json.loads((folder / "record.json").read_text()))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from bench.spec import Request
+from bench.spec import Cell, Request
 
 GROUP = "samestep.impls"
 BUILT_IN = ("torch", "tf", "jax")
@@ -31,6 +31,8 @@ class Manifest:
     environment: Mapping[str, str]  # set before the import; values are formatted with a request's numbers
     preload: tuple[str, ...]  # modules that a template imports before it forks a cell
     programs: Mapping[str, str] = field(default_factory=dict[str, str])  # by variant, what it runs to compile
+    process_per_device: bool = False  # else one process drives all devices of a cell
+    unsupported: Mapping[str, str] = field(default_factory=dict[str, str])  # by platform, why it cannot run there
 
     @property
     def folder(self) -> Path:
@@ -66,6 +68,10 @@ class Manifest:
                     continue
         return found
 
+    def processes(self, cell: Cell) -> int:
+        """How many run a cell."""
+        return cell.devices if self.process_per_device else 1
+
     def has(self, workload: str) -> bool:
         return (self.folder / f"{workload}.py").is_file()
 
@@ -95,4 +101,6 @@ def read(name: str, package: str) -> Manifest:
         environment=data.ENVIRONMENT,
         preload=data.PRELOAD,
         programs=getattr(data, "PROGRAMS", {}),
+        process_per_device=getattr(data, "PROCESS_PER_DEVICE", False),
+        unsupported=getattr(data, "UNSUPPORTED", {}),
     )

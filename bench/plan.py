@@ -2,13 +2,13 @@
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench import workloads
 from bench.manifests import Manifest
 from bench.optimizer import check_optimizer
 from bench.precision import PRECISIONS
-from bench.spec import INPUTS, KERNELS, PLATFORMS, Cell, WrongInput, one
+from bench.spec import INPUTS, KERNELS, PLATFORMS, SCALINGS, Cell, WrongInput, one
 
 DEFAULT_PRECISIONS = {"cpu": ("fp32", "bf16")}
 DEFAULT_SIZE = {"cpu": "tiny"}
@@ -29,8 +29,10 @@ class Choice:
     size: str | None = None
     variant: Sequence[str] = ()  # none: the default of each impl
     precision: Sequence[str] = ()
-    devices: int = 1
-    batch: int | None = None  # samples per device
+    devices: int = 1  # the most of a sweep
+    device_counts: Sequence[int] = ()  # instead of a sweep
+    scaling: str = "weak"
+    batch: int | None = None  # samples per device; in strong scaling those of all
     optimizer: str | None = None
     kernels: str | None = None
     input: str = "device"
@@ -60,15 +62,46 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
     precisions = names(choice.precision or DEFAULT_PRECISIONS[platform], PRECISIONS, "precision")
     if choice.seed < 0:
         raise WrongInput(f"--seed {choice.seed}: give a whole number from 0")
-    if choice.devices != 1:
-        raise WrongInput(f"--devices {choice.devices}: this version runs on one device; give --devices 1")
     return [
-        make_cell(choice, manifests[impl], variant, workload, size, precision, platform)
+        make_cell(choice, manifests[impl], variant, workload, size, precision, platform, spread)
         for workload in chosen
         for impl in impls
         for variant in plan_variants(choice.variant, impls, manifests[impl], platform, manifests)
         for precision in precisions
+        for spread in spreads(choice)
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How a cell spreads over devices."""
+
+    devices: int
+    scaling: str | None  # on one device the two are one
+    engine: str
+
+
+def spreads(choice: Choice) -> list[Spread]:
+    """One device as it is; in a sweep also behind the engine that drives several, the base of all efficiencies."""
+    counts = device_counts(choice)
+    kinds = ("weak", "strong") if choice.scaling == "both" else (one(choice.scaling, SCALINGS, "scaling"),)
+    plain = Spread(devices=1, scaling=None, engine="plain")
+    if counts == [1]:
+        return [plain]
+    base = replace(plain, engine="distributed")
+    several = [Spread(devices=n, scaling=kind, engine="distributed") for kind in kinds for n in counts if n > 1]
+    return [plain, base, *several]
+
+
+def device_counts(choice: Choice) -> list[int]:
+    """The counts named, in order, with 1 for the base; else 1, 2, 4, … and the number of devices itself."""
+    if wrong := [n for n in (*choice.device_counts, choice.devices) if n < 1]:
+        flag = "--device-counts" if choice.device_counts else "--devices"
+        raise WrongInput(f"{flag} {wrong[0]}: give a number of devices from 1")
+    if choice.device_counts:
+        return sorted({1, *choice.device_counts})
+    powers = [2**k for k in range(choice.devices.bit_length())]
+    return sorted({*powers, choice.devices})
 
 
 def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
@@ -94,11 +127,24 @@ def plan_variants(
 
 
 def make_cell(
-    choice: Choice, manifest: Manifest, variant: str, workload: str, size: str, precision: str, platform: str
+    choice: Choice,
+    manifest: Manifest,
+    variant: str,
+    workload: str,
+    size: str,
+    precision: str,
+    platform: str,
+    spread: Spread,
 ) -> Cell:
     batch = choice.batch if choice.batch is not None else CPU_BATCH.get((workload, size))
-    spec = workloads.get(workload, size, batch)
-    spec.check(choice.devices)
+    spec, devices = workloads.get(workload, size, batch), spread.devices
+    if spread.scaling == "weak":
+        spec = workloads.get(workload, size, spec.batch * devices)
+    if spec.batch % devices:
+        raise WrongInput(
+            f"{workload}: {devices} devices cannot share a batch of {spec.batch} evenly; give another --batch"
+        )
+    spec.check(devices)
     return Cell(
         workload=workload,
         size=size,
@@ -106,15 +152,15 @@ def make_cell(
         variant=variant,
         precision=precision,
         platform=platform,
-        devices=choice.devices,
+        devices=devices,
         nodes=1,
-        scaling=None,
-        batch_per_device=spec.batch // choice.devices,
+        scaling=spread.scaling,
+        batch_per_device=spec.batch // devices,
         global_batch=spec.batch,
-        norm_groups=choice.devices,
+        norm_groups=devices,
         optimizer=check_optimizer(choice.optimizer or spec.default_optimizer),
         kernels=one(choice.kernels or DEFAULT_KERNELS[platform], KERNELS, "kernels"),
-        engine="plain",
+        engine=spread.engine,
         input=one(choice.input, INPUTS, "input"),
         seed=choice.seed,
     )

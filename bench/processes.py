@@ -5,36 +5,40 @@ import ctypes
 import os
 import select
 import time
+from collections.abc import Collection
 
 import psutil
 
 GRACE_S = 2.0  # between SIGTERM and SIGKILL
 
 
-def wait(pid: int, timeout_s: float) -> bool:
-    """Sleep in the kernel until a child has ended; whether it did within the time."""
-    if hasattr(os, "pidfd_open"):
-        handle = os.pidfd_open(pid)
-        try:
-            poll = select.poll()
-            poll.register(handle, select.POLLIN)
-            return bool(poll.poll(timeout_s * 1000))
-        finally:
-            os.close(handle)
+def wait(pids: Collection[int], timeout_s: float) -> list[int]:
+    """Sleep in the kernel until one or more of some children have ended; which did, none at the timeout."""
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            return True
+    if hasattr(os, "pidfd_open"):
+        with contextlib.ExitStack() as stack:
+            handles: dict[int, int] = {}
+            poll = select.poll()
+            for pid in pids:
+                handle = os.pidfd_open(pid)
+                stack.callback(os.close, handle)
+                poll.register(handle, select.POLLIN)
+                handles[handle] = pid
+            return [handles[handle] for handle, _ in poll.poll(max(0.0, timeout_s) * 1000)]
+    while True:
+        if ended := [pid for pid in pids if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)]:
+            return ended
+        if time.monotonic() > deadline:
+            return []
         time.sleep(0.05)
-    return False
 
 
-def end(pid: int) -> None:
-    """End a child and all that descends from it, SIGTERM first and then SIGKILL, and reap it."""
-    try:
-        doomed = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
+def end(*pids: int) -> None:
+    """End children and all that descends from them, SIGTERM first and then SIGKILL, and reap them."""
+    doomed: list[psutil.Process] = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            doomed += [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     for process in doomed:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -49,8 +53,7 @@ def sweep(known: set[int]) -> None:
     """End the runner's children that are not in `known`: what a cell left behind, and what that leaves in turn."""
     for _ in range(10):
         left = children() - known
-        for pid in left:
-            end(pid)
+        end(*left)
         if not left:
             return
 

@@ -15,7 +15,8 @@ Record = dict[str, Any]
 # 2: drift; effective_precision; status unsupported also for what a framework refuses at a precision. Host memory is
 #    anonymous and shared memory, in 1 it held the pages of files too; memory_bytes.host_steady, threads.total, more of
 #    the machine and the processor time of each window are new
-SCHEMA = 2
+# 3: communication; several devices
+SCHEMA = 3
 
 STATUSES = ("ok", "unsupported", "unavailable", "oom", "timeout", "crashed", "killed", "nan", "invalid")
 HARMLESS = ("ok", "unsupported", "unavailable")  # statuses that leave the exit code at 0
@@ -27,7 +28,7 @@ FIELDS = (
     "start", "phases_s", "compile_cache", "windows", "latency_s",
     "items_per_step", "item", "flops_per_step", "losses", "steps_skipped", "drift",
     "memory_bytes", "energy_j", "effective_precision", "sync_check",
-    "threads", "ranks", "optimisations", "absent", "machine", "versions", "flags", "data",
+    "threads", "ranks", "communication", "optimisations", "absent", "machine", "versions", "flags", "data",
 )  # fmt: skip
 PARTS: Mapping[str, tuple[str, ...]] = {
     "phases_s": ("import", "init", "compile"),
@@ -44,6 +45,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "drift": ("steps", "rel_loss_diff", "max_rel_loss_diff", "last_rel_loss_diff", "reference"),
     "effective_precision": ("matmul", "conv"),
     "sync_check": ("median_share", "max_share"),
+    "communication": ("gradient_bytes", "all_reduce", "without_exchange"),
     "threads": ("intra", "inter", "affinity", "total"),
 }
 NULL_WITHOUT_REASON = ("reason", "log_tail")  # null says that there is nothing to say

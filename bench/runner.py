@@ -132,6 +132,7 @@ class Runner:
 
 NOT_MEASURED = {
     "energy_j": LATER,
+    "communication": "measured once a run, of cells on several devices",
     "effective_precision": "the cell ended before its precision was probed",
     "steps_skipped": "the cell ended before its first step",
     "windows.foreign_cpu_s": NO_COUNT,

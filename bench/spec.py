@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 KERNELS = ("plain", "best")
 INPUTS = ("device", "host")
-PLATFORMS = ("cpu",)
+SCALINGS = ("weak", "strong", "both")
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
 class WrongInput(Exception):
     """Something that the user gave cannot be used; the text is one line that says what to do."""
+
+
+class Unavailable(Exception):
+    """What a cell needs is not there, in this machine or in this build of the framework; the text says what."""
 
 
 def one(name: str, known: Iterable[str], what: str) -> str:
@@ -165,8 +170,22 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """Short name for people, as in `gan/tiny torch eager fp32 ×1`."""
-        return f"{self.workload}/{self.size} {self.impl} {self.variant} {self.precision} ×{self.devices}"
+        """Short name for people, as in `gan/tiny torch eager fp32 ×1`; more where that is not all."""
+        wrapped = " distributed" if (self.devices, self.engine) == (1, "distributed") else ""
+        strong = " strong" if self.scaling == "strong" else ""
+        return (
+            f"{self.workload}/{self.size} {self.impl} {self.variant} {self.precision} ×{self.devices}{wrapped}{strong}"
+        )
+
+    @property
+    def groups_per_device(self) -> int:
+        """Norm groups, of consecutive samples, within the samples of one device."""
+        return self.norm_groups // self.devices
+
+    @property
+    def emulated(self) -> bool:
+        """Whether its devices are no devices of their own but share the cores of a processor."""
+        return self.platform == "cpu" and self.devices > 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +207,22 @@ class Request:
     latency_s: float = 1.0  # or after this long
     first_scale: float = FIRST_SCALE  # of the loss, in fp16
     cache: str = ""  # folder for what the framework compiles, if it can keep that; empty: keep nothing
+    window_steps: int | None = None  # of every window, however short; None: as many as it takes
+    ranks: int = 1  # processes of the cell, among which its devices are shared out evenly and in order
+    rank: int = 0  # of this process among them
+    rendezvous: str = ""  # path of a file that is not there yet, by which the processes find one another
+    exchange: bool = True  # whether devices average their gradients; not to do so shows what that costs
+
+    @property
+    def devices(self) -> int:
+        """Devices of this process."""
+        return self.cell.devices // self.ranks
+
+    @property
+    def samples(self) -> tuple[int, int]:
+        """First sample of the global batch that is this process's, and the one after its last."""
+        share = self.cell.global_batch // self.ranks
+        return self.rank * share, (self.rank + 1) * share
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

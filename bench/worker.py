@@ -89,6 +89,10 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
 
 def failure(error: Exception, precision: str, phase: str) -> str:
     """The status that stands for an exception; frameworks raise where they have no kernel for 16-bit numbers."""
+    from bench.spec import Unavailable
+
+    if isinstance(error, Unavailable):
+        return "unavailable"
     text = f"{type(error).__name__} {error}".lower()
     if isinstance(error, MemoryError) or any(sign in text for sign in OOM_SIGNS):
         return "oom"
@@ -98,7 +102,7 @@ def failure(error: Exception, precision: str, phase: str) -> str:
 
 def train(request: "Request", package: str, found: Found) -> None:
     """Build, warm up, then measure or export the final state; fills `found`."""
-    from bench import measure
+    from bench import exchange, measure
 
     backend = importlib.import_module(f"{package}.backend")
     code = importlib.import_module(f"{package}.{request.cell.workload}")
@@ -110,15 +114,13 @@ def train(request: "Request", package: str, found: Found) -> None:
     if request.task == "kernels":
         found.fields["kernels"] = test_kernels(request, backend, code)
         return
-    host = HostMemory()
+    host = HostMemory(beside=request.ranks > 1)
     host.begin()
     training, batch = start_training(request, backend, code, found, host)
     settle = request.task == "measure" and request.cell.precision == "fp16"
     warm_up(training, request.steps, SETTLED if settle else 0, backend, found)
     if request.task == "trace":
-        import numpy as np
-
-        np.savez(Path(request.folder) / "state.npz", **code.export(training.state))
+        save_state(request, code, training.state)
     elif found.fields["status"] == "ok":
         found.phase = "steady state"
         feeding = steady_feed(request, backend, batch, training.done)
@@ -130,9 +132,12 @@ def train(request: "Request", package: str, found: Found) -> None:
     describe(training, backend, code, found)
     manifest = importlib.import_module(f"{package}.manifest")
     found.fields["flags"] = environment.recorded(os.environ, manifest.ENVIRONMENT)
-    if request.task == "measure":
+    if request.task == "measure" and request.rank == 0:
         found.phase = "precision probes"
         probe_precision(request, importlib.import_module(f"{package}.probe"), found)
+    if exchange.is_measured(request) and found.fields["status"] == "ok":
+        found.phase = "communication"
+        found.fields["communication"] = exchange.measured(training, request, backend, code)
 
 
 def bind(cpus: Sequence[int]) -> None:
@@ -151,15 +156,16 @@ def start_training(
     from bench.data.draw import init_params
 
     host, cell = host or HostMemory(), request.cell
-    workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+    workload = workloads.get(cell.workload, cell.size, cell.batch_per_device)
     params = cast(init_params(workload, cell.seed), cell.precision)
     witness = list(params)[-1]  # updated last in a step, so that reading it waits for all of it
 
     def batch(step: int) -> dict[str, Any]:
-        return cast(workload.batch_at(step, cell.seed, 0, cell.global_batch), cell.precision)
+        return cast(workload.batch_at(step, cell.seed, *request.samples), cell.precision)
 
     def peek(state: Any, losses: Any) -> None:
-        for found in (backend.read(losses), code.export(state, (witness,))):
+        last = code.export(state, (witness,), request.devices - 1)
+        for found in (backend.read(losses), last):
             for value in found.values():
                 np.asarray(value)  # what only promises to become an array has not waited yet
 
@@ -172,14 +178,25 @@ def start_training(
     host.mark()
     with found.timed("compile"):
         state, step = code.build(workload, params, request)
-        training = measure.Training(step=step, state=state, feed=lambda _: first, sync=backend.sync, peek=peek)
+        training = measure.Training(
+            step=step, state=state, feed=lambda _: first, sync=backend.sync, peek=peek, gather=backend.gather
+        )
         training.advance(1)
         training.wait()
     host.mark()
     memory.give_back()  # what building took and freed; the warm-up takes what the steps need
     training.feed = lambda number: backend.put(batch(number))
-    found.fields["ranks"] = [{"rank": 0, "device": devices[0]}]
+    found.fields["ranks"] = [{"rank": request.rank, "device": ", ".join(devices)}]
     return training, batch
+
+
+def save_state(request: "Request", code: Any, state: Any) -> None:
+    """Parameters, slots and statistics as each device of this process holds them: `state-<device>.npz`."""
+    import numpy as np
+
+    for device in range(request.devices):
+        place = request.rank * request.devices + device
+        np.savez(Path(request.folder) / f"state-{place}.npz", **code.export(state, None, device))
 
 
 def warm_up(training: "Training", steps: int, settled: int, backend: Any, found: Found) -> None:
@@ -202,9 +219,12 @@ def warm_up(training: "Training", steps: int, settled: int, backend: Any, found:
 def look_at(training: "Training", backend: Any, found: Found, record: bool = False) -> bool:
     """Read the last step's losses; whether all updates so far that were not skipped before this were made.
 
-    Status `nan` if a loss is not a finite number; in a step that is skipped for it that is no fault.
+    A loss is the mean over the processes, whose shares of the batch are equal. Status `nan` if it is not a finite
+    number; in a step that is skipped for it that is no fault.
     """
-    losses = {name: float(value) for name, value in backend.read(training.losses).items()}
+    own = {name: float(value) for name, value in backend.read(training.losses).items()}
+    of_all = training.gather(list(own.values()))
+    losses = {name: sum(values) / len(of_all) for name, values in zip(own, zip(*of_all, strict=True), strict=True)}
     before = found.fields.get("steps_skipped", 0)
     found.fields["steps_skipped"] = int(losses.pop("skipped", 0))
     made = found.fields["steps_skipped"] == before

@@ -26,6 +26,7 @@ class HostMemory:
     baseline: int | None = None  # held when counting began
     peak: int | None = None  # of all phases so far; where peaks cannot be set back, of the import too
     resets: bool = True  # whether peaks can be set back
+    beside: bool = False  # whether other processes of the cell hold some of the same pages: then a page counts in parts
 
     def begin(self) -> None:
         """Count from here. What was freed before is given back first, so that using it anew counts."""
@@ -38,12 +39,20 @@ class HostMemory:
         now = resident(self.process)
         if now is None:
             return None
-        found = max(now["VmHWM"] - now["RssFile"], now["RssAnon"] + now["RssShmem"])
+        held = now["RssAnon"] + now["RssShmem"]
+        found = max(now["VmHWM"] - now["RssFile"], held)
+        if self.beside:
+            mine = held_by([self.process.name], self.process.parent)
+            if mine is None:
+                return None
+            found -= held - mine
         self.peak = max(found, self.peak or 0)
         self._reset()
         return found if self.resets else None
 
     def _held(self) -> int | None:
+        if self.beside:
+            return held_by([self.process.name], self.process.parent)
         now = resident(self.process)
         return None if now is None else now["RssAnon"] + now["RssShmem"]
 
@@ -73,7 +82,7 @@ def resident(process: Path) -> dict[str, int] | None:
     return found if found.keys() == set(names) else None
 
 
-def held_by(pids: Iterable[int], proc: Path = Path("/proc")) -> int | None:
+def held_by(pids: Iterable[int | str], proc: Path = Path("/proc")) -> int | None:
     """Bytes that some processes hold together, now: a page that several of them share counts once.
 
     A page that processes outside share too counts with the share of those inside. Those that have ended hold nothing.

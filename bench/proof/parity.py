@@ -5,7 +5,7 @@ differ by about 1e-15 in losses and 1e-12 in parameters, mistakes by far more th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,11 @@ ROUGH = {  # what is allowed at step 0, and after the first update; in the comme
 # At any step; honest ones reached 1.2e-3 (bf16) and 1.2e-4 (fp16) at `tiny`, `small`. TF32 rounds inputs as fp16 does.
 ROUNDED_LOSS = {"bf16": 5e-3, "fp16": 1e-3, "tf32": 1e-3}
 ROUGHER = 4.0  # times the larger of the two where both hold; honest bf16 reached 3.4e-3 and 2.3e-2 on `gan` `base`
-SLOT_KINDS = ("m", "v", "mom", "avg", "mean", "var")
+STATISTICS = ("mean", "var")  # of batch norm: every device has its own
+SLOT_KINDS = ("m", "v", "mom", "avg", *STATISTICS)
 
 Losses = Mapping[str, Sequence[float]]  # each loss by name, one value a step
+State = Mapping[str, NDArray[Any]]  # by the spec's names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,8 @@ class Trace:
     """Some steps from the start: every loss of every step, and the state after the last."""
 
     losses: Losses
-    state: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, "NDArray[Any]"])
+    state: State = field(default_factory=dict[str, "NDArray[Any]"])
+    copies: Sequence[State] = ()  # of other devices that hold another one, by however little
     skipped: int = 0  # updates
 
     @property
@@ -58,6 +61,23 @@ class Difference:
     @property
     def within_fp64(self) -> bool:
         return self.largest <= FP64
+
+
+def states_of_devices(states: Sequence[State]) -> list[State]:
+    """The state of the first device, running statistics being the mean over all devices; then those that differ."""
+    first = states[0]
+    statistics = {
+        name: np.mean([state[name] for state in states], 0) for name in first if name.split("/")[0] in STATISTICS
+    }
+    whole = [{**state, **statistics} for state in states]
+    return [
+        whole[0],
+        *(
+            one
+            for one in whole[1:]
+            if any((one[name] != first[name]).any() for name in first if name not in statistics)
+        ),
+    ]
 
 
 def tolerance(precision: str, size: str, step: int, workload: str = "") -> float:
@@ -175,6 +195,10 @@ def judge(
     """
     found: dict[tuple[str, str], Judgement] = {}
     for key, trace in traces.items():
+        if apart := devices_apart(trace, params, lr):
+            reason = f"has devices that differ by {apart.largest:.1e} in {apart.worst}"
+            found[key] = Judgement(equal=False, difference=apart, against=(), reason=reason)
+            continue
         others = {other: compare(trace, traces[other], params, lr) for other in traces if other[0] != key[0]}
         agreeing = {other: diff for other, diff in others.items() if diff.within_fp64}
         frameworks, against = ({name for name, _ in some} for some in (others, agreeing))
@@ -189,6 +213,12 @@ def judge(
             reason = f"differs from {nearest[0]} by {diff.largest:.1e} in {diff.worst}"
             found[key] = Judgement(equal=False, difference=diff, against=(nearest[0],), reason=reason)
     return found
+
+
+def devices_apart(trace: Trace, params: Mapping[str, Param], lr: float) -> Difference | None:
+    """How far the devices' copies of what they should share lie apart, if that is further than rounding."""
+    found = [compare(trace, replace(trace, state=copy), params, lr) for copy in trace.copies]
+    return largest_of(found) if found and not all(one.within_fp64 for one in found) else None
 
 
 def trajectory_fault(

@@ -96,10 +96,13 @@ def run_trace(
     outcome = launcher.run(asked, timeout_s, log, instead)
     if not outcome.ok:
         raise TraceFailed(f"{cell.label}: {outcome.fields['status']}: {outcome.fields['reason']}")
-    with np.load(folder / "state.npz", allow_pickle=False) as arrays:
-        state = {name: arrays[name] for name in arrays.files}
-    (folder / "state.npz").unlink()
-    return Trace(losses=outcome.fields["losses"], state=state, skipped=outcome.fields["steps_skipped"])
+    states: list[dict[str, Any]] = []
+    for file in sorted(folder.rglob("state-*.npz")):
+        with np.load(file, allow_pickle=False) as arrays:
+            states.append({name: arrays[name] for name in arrays.files})
+        file.unlink()
+    state, *copies = parity.states_of_devices(states)
+    return Trace(losses=outcome.fields["losses"], state=state, copies=copies, skipped=outcome.fields["steps_skipped"])
 
 
 def run_kernels(launcher: Launcher, cell: Cell, request: Request, timeout_s: float, log: Path) -> dict[str, Any]:

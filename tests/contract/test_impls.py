@@ -13,6 +13,8 @@ BACKEND = {
     "configure": ["request"],
     "devices": [],
     "put": ["batch"],
+    "gather": ["numbers"],
+    "all_reduce": ["elements"],
     "sync": ["x"],
     "read": ["x"],
     "memory": [],
@@ -21,7 +23,7 @@ BACKEND = {
 }
 WORKLOAD = {
     "build": ["workload", "params", "request"],
-    "export": ["state", "names"],
+    "export": ["state", "names", "device"],
     "optimisations": ["state"],
     "kernels": ["workload", "request"],
 }

@@ -44,7 +44,7 @@ def build(workload: Any, params: Mapping[str, Any], request: Any) -> tuple[Any, 
     return state, step
 
 
-def export(state: Mapping[str, Any], names: Collection[str] | None = None) -> dict[str, Any]:
+def export(state: Mapping[str, Any], names: Collection[str] | None = None, device: int = 0) -> dict[str, Any]:
     return {name: value for name, value in state.items() if names is None or name in names}
 
 

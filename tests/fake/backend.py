@@ -1,12 +1,13 @@
 """The fake framework's runtime: host memory is the device."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.fake import ranks
 from tests.fake.faults import fail_in
 
 FAKE_ALLOCATE = int(os.environ.get("FAKE_ALLOCATE", 0))  # bytes: see `autoencoder.build`
@@ -17,12 +18,22 @@ fail_in("import")
 
 def configure(request: Any) -> None:
     fail_in("init")
+    ranks.join(request)
     if request.cache:
         (Path(request.cache) / "compiled").touch()
 
 
 def devices() -> list[str]:
-    return ["fake:0"]
+    return [f"fake:{ranks.rank}"]
+
+
+def gather(numbers: Sequence[float]) -> list[list[float]]:
+    """By files in the folder above the ranks' own."""
+    return ranks.gather(numbers)
+
+
+def all_reduce(elements: int) -> Callable[[], Any]:
+    return lambda: np.zeros(elements)
 
 
 def put(batch: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,3 +7,4 @@ VARIANTS = ("plain", "wrong")
 DEFAULT_VARIANT = {"cpu": "plain"}
 ENVIRONMENT = {"FAKE_THREADS": "{threads}"}
 PRELOAD = ("numpy",)
+PROCESS_PER_DEVICE = True

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import manifests, plan, show, verify
@@ -46,8 +46,9 @@ class Laboratory:
             planted: dict[tuple[str, str], tuple[Manifest, Future[Trace]]] = {}
             for name in names:
                 for cell in cells_of(MISTAKES[name]):
-                    if cell not in self.honest:
-                        self.honest[cell] = submit(cell, STEPS[cell.size])
+                    honest = on_one_device(cell)
+                    if honest not in self.honest:
+                        self.honest[honest] = submit(honest, STEPS[cell.size])
                     edits = edits_of(cell.impl)[name]
                     if cell.impl in impls and not isinstance(edits, str):
                         mutant = self.plant(cell.impl, name, edits)
@@ -64,7 +65,7 @@ class Laboratory:
         cells = cells_of(mistake)
 
         def run(cell: Cell, _: int) -> Trace:
-            return (trace if cell.impl == mutant.name else self.honest[cell]).result()
+            return (trace if cell.impl == mutant.name else self.honest[on_one_device(cell)]).result()
 
         rows = verify.verify_workload(cells, STEPS[mistake.size], run, {**manifests.find(), mutant.name: mutant})
         (row,) = [row for row in rows if row.cell.impl == mutant.name]
@@ -90,7 +91,22 @@ class Laboratory:
 def cells_of(mistake: Mistake) -> list[Cell]:
     """The float64 cells of all frameworks, in their default variants, that a mistake is judged by."""
     choice = Choice(workload=(mistake.workload,), size="tiny", precision=("fp64",), optimizer=mistake.optimizer)
-    return [proofs.at_size(cell, mistake.size) for cell in plan.plan_cells(choice, manifests.find())]
+    cells = [proofs.at_size(cell, mistake.size) for cell in plan.plan_cells(choice, manifests.find())]
+    return [
+        replace(
+            cell,
+            devices=mistake.devices,
+            batch_per_device=cell.global_batch // mistake.devices,
+            norm_groups=mistake.norm_groups,
+            engine="distributed" if mistake.devices > 1 else "plain",
+        )
+        for cell in cells
+    ]
+
+
+def on_one_device(cell: Cell) -> Cell:
+    """What computes the same function without any engine for several devices: see `bench.spec.Cell.norm_groups`."""
+    return replace(cell, devices=1, batch_per_device=cell.global_batch, engine="plain")
 
 
 def edits_of(impl: str) -> Mapping[str, Sequence[Edit] | str]:

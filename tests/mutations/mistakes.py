@@ -20,6 +20,8 @@ class Mistake:
     workload: str
     optimizer: str | None = None  # the workload's own
     size: str = "tiny"
+    devices: int = 1
+    norm_groups: int = 1
 
 
 def gan(text: str, size: str = "tiny") -> Mistake:
@@ -32,6 +34,10 @@ def lm(text: str) -> Mistake:
 
 def trained(text: str, optimizer: str = "adam") -> Mistake:
     return Mistake(text=text, workload="autoencoder", optimizer=optimizer)
+
+
+def spread(text: str) -> Mistake:
+    return Mistake(text=text, workload="gan", devices=2, norm_groups=4)
 
 
 MISTAKES = {
@@ -85,4 +91,9 @@ MISTAKES = {
     "schedule-off-by-one": trained("the rate is that of the update before", "adam+cosine"),
     "warm-up-left-out": trained("the rate starts at its full height", "adam+cosine"),
     "gradients-not-cleared": trained("gradients of the last step are added to this one's"),
+    # Several devices
+    "gradients-summed": spread("gradients are the sum over the devices for their mean"),
+    "parameter-not-exchanged": spread("the gradient of one parameter stays on its device"),
+    "shard-of-another": spread("the second device has the samples of the first"),
+    "statistics-of-the-device": spread("batch norm has one group a device where there should be two"),
 }
