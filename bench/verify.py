@@ -14,7 +14,7 @@ from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
-from bench import plan, show, workloads
+from bench import plan, show, spread, workloads
 from bench.launch import Launcher
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
@@ -163,7 +163,7 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
     counts = device_counts(choice)
     if counts == [1]:
         return cells
-    return cells + [spread for count in counts for spread in spread_out(cells, count, choice, manifests)]
+    return cells + [one for count in counts for one in spread_out(cells, count, choice, manifests)]
 
 
 def spread_out(cells: Iterable[Cell], count: int, choice: Choice, manifests: Mapping[str, Manifest]) -> Iterator[Cell]:
@@ -174,13 +174,13 @@ def spread_out(cells: Iterable[Cell], count: int, choice: Choice, manifests: Map
         variant = choice.variant or count <= 2 or cell.variant == manifests[cell.impl].default_variant[cell.platform]
         own = cell.optimizer == workloads.get(cell.workload, cell.size).default_optimizer
         if variant and (choice.size or cell.size in SPREAD) and (choice.optimizer or own):
-            spread = replace(cell, devices=count, norm_groups=count, engine="distributed")
-            yield proofs.at_size(spread, cell.size)
+            on_several = replace(cell, devices=count, norm_groups=count, engine="distributed")
+            yield proofs.at_size(on_several, cell.size)
 
 
 def device_counts(choice: Choice) -> list[int]:
     """Those of a sweep, and with more than two devices 3: some mistakes hide where each count halves the next."""
-    counts = plan.device_counts(choice)
+    counts = spread.device_counts(choice.devices, choice.device_counts)
     return sorted({*counts, 3}) if not choice.device_counts and counts[-1] > 3 else counts
 
 
@@ -298,7 +298,7 @@ def plain(row: Row) -> dict[str, Any]:
     return {**cell, "steps": row.steps, "equal": row.equal, **told, "against": row.against, "reason": row.reason}
 
 
-def spread(cell: Cell) -> str:
+def devices_of(cell: Cell) -> str:
     """Devices of a cell; on one also whether behind the engine for several."""
     return f"{cell.devices}{' distributed' if (cell.devices, cell.engine) == (1, 'distributed') else ''}"
 
@@ -317,7 +317,7 @@ def table(rows: Sequence[Row]) -> None:
         (
             (
                 f"{row.cell.workload}/{row.cell.size}", row.cell.optimizer,
-                row.cell.impl, row.cell.variant, row.cell.precision, spread(row.cell), row.steps,
+                row.cell.impl, row.cell.variant, row.cell.precision, devices_of(row.cell), row.steps,
                 *((number(d.loss), number(d.param), number(d.slot)) if (d := row.difference) else ("", "", "")),
                 row.against, "equal" if row.equal else row.reason or "differs",
             )
