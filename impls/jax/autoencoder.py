@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.spec import Conv, Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import evidence, layers, loss_scale, optimizers
+from . import evidence, exchange, layers, loss_scale, optimizers
 
 
 def encoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, x_BHWC: Array) -> Array:
@@ -60,8 +60,9 @@ def build(
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request)
     forms = layers.choose(request)
-    function = jax.jit(partial(step, workload, forms, training), donate_argnums=0)
-    return State(named, training.init(named), evidence.Program(forms, function)), function
+    function = exchange.compiled(partial(step, workload, forms, training), State, request)
+    program = evidence.Program(forms, function, request.cell.engine)
+    return exchange.placed(State(named, training.init(named), program), request), function
 
 
 def step(
@@ -81,9 +82,9 @@ def reconstruction(workload: Autoencoder, forms: layers.Forms, x_BHWC: Array, pa
     return jnp.square(layers.wide(y_BHWC) - x_BHWC).sum() / len(x_BHWC)
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and `<slot>/<param>`."""
-    return optimizers.export([(state.params, state.slots)], names)
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
+    """Arrays by the spec's names, in its layout, as one device holds them: parameters and `<slot>/<param>`."""
+    return optimizers.export([(state.params, state.slots)], names, device)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:

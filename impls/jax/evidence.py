@@ -15,6 +15,7 @@ class Program(NamedTuple):
 
     forms: layers.Forms
     step: Any  # the jitted function
+    engine: str  # of the cell
 
 
 def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
@@ -29,6 +30,7 @@ def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
         "products": str(forms.product),
         "matrix_products": "operands laid out row by row" if forms.straight else "as they lie",
         "tf32": jax.config.jax_default_matmul_precision == "tensorfloat32",
+        "gradient_exchange": "none" if program.engine == "plain" else "XLA's all-reduce, within the step",
         "loss_scaling": any(isinstance(slots, loss_scale.Scaled) for slots in all_slots),
         "onednn": flag("xla_cpu_use_onednn"),
         "fast_math": flag("xla_cpu_enable_fast_math"),

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import evidence, layers, loss_scale, optimizers
+from . import evidence, exchange, layers, loss_scale, optimizers
 
 
 class Net(NamedTuple):
@@ -78,16 +77,17 @@ def build(
     """State with `params` on the device, and the step."""
     named = {name: jnp.array(array) for name, array in params.items()}
     g, d = ({name: array for name, array in named.items() if name.startswith(prefix)} for prefix in ("g.", "d."))
-    groups, dtype = request.cell.norm_groups, named["g.dense.w"].dtype
+    cell, dtype = request.cell, named["g.dense.w"].dtype
     stats = {
-        name: (jnp.zeros((groups, features), dtype), jnp.ones((groups, features), dtype))
+        name: (jnp.zeros((cell.norm_groups, features), dtype), jnp.ones((cell.norm_groups, features), dtype))
         for name, features in workload.norm_specs().items()
     }
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request)
-    net = Net(workload, layers.choose(request), groups)
-    function = jax.jit(partial(step, net, training), donate_argnums=0)
-    return State(g, d, training.init(g), training.init(d), stats, evidence.Program(net.forms, function)), function
+    net = Net(workload, layers.choose(request), cell.groups_per_device)
+    function = exchange.compiled(partial(step, net, training), State, request)
+    program = evidence.Program(net.forms, function, cell.engine)
+    return exchange.placed(State(g, d, training.init(g), training.init(d), stats, program), request), function
 
 
 def step(net: Net, training: optimizers.Training, state: State, batch: Batch) -> tuple[State, dict[str, Array]]:
@@ -127,17 +127,20 @@ def update_generator(net: Net, training: optimizers.Training, state: State, z_BZ
     return state._replace(g=g, g_slots=g_slots, stats=stats), value
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters, `<slot>/<param>`, `mean/<norm>` and `var/<norm>`."""
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
+    """Arrays by the spec's names, in its layout, as one device holds them.
+
+    Parameters, `<slot>/<param>`, and the mean over its norm groups of `mean/<norm>` and `var/<norm>`.
+    """
     running = {
         f"{statistic}/{name}": x_GF
         for name, pair in state.stats.items()
         for statistic, x_GF in zip(("mean", "var"), pair, strict=True)
     }
     kept = None if names is None else [name for name in names if name not in running]
-    arrays = optimizers.export([(state.g, state.g_slots), (state.d, state.d_slots)], kept)
+    arrays = optimizers.export([(state.g, state.g_slots), (state.d, state.d_slots)], kept, device)
     chosen = running if names is None else [name for name in names if name in running]
-    return arrays | {name: np.array(running[name]).mean(axis=0) for name in chosen}
+    return arrays | {name: exchange.shard(running[name], device).mean(axis=0) for name in chosen}
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
