@@ -43,9 +43,10 @@ def averaged(
     """What computes a loss and leaves in `params`, and these alone, the mean of its gradients over the processes.
 
     Buckets of gradients are on their way while the backward pass goes on. One forward pass holds all that the loss
-    takes from a network, however often it calls it, as one backward pass follows it.
+    takes from a network, however often it calls it, as one backward pass follows it. Running statistics are no buffers
+    of the module: each process keeps its own.
     """
-    module = DistributedDataParallel(Loss(loss, params), broadcast_buffers=False, gradient_as_bucket_view=True)
+    module = DistributedDataParallel(Loss(loss, params), gradient_as_bucket_view=True)
 
     def exchange() -> AbstractContextManager[None]:
         return nullcontext() if request.exchange else module.no_sync()

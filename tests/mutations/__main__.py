@@ -49,8 +49,10 @@ class Laboratory:
                     honest = cell.on_one_device()
                     if honest not in self.honest:
                         self.honest[honest] = submit(honest, STEPS[cell.size])
+                    if cell.impl not in impls:
+                        continue
                     edits = edits_of(cell.impl)[name]
-                    if cell.impl in impls and not isinstance(edits, str):
+                    if not isinstance(edits, str):
                         mutant = self.plant(cell.impl, name, edits)
                         planted[name, cell.impl] = mutant, submit(cell, STEPS[cell.size], mutant)
             return {

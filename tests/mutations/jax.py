@@ -155,4 +155,33 @@ TRAINED: dict[str, tuple[Edit, ...] | str] = {
     "gradients-not-cleared": "gradients are values, made anew in each step: there is nothing to clear",
 }
 
-EDITS = GAN | LM | TRAINED
+STATISTICS = "(jnp.zeros((cell.norm_groups, features), dtype), jnp.ones((cell.norm_groups, features), dtype))"
+MEAN = "update(exchange.mean(grads, request), slots, params)"
+SPREAD: dict[str, tuple[Edit, ...] | str] = {
+    "gradients-summed": (
+        optimizers(
+            MEAN,
+            "update(jax.tree.map(lambda grad: grad * request.cell.devices, exchange.mean(grads, request)), "
+            "slots, params)",
+        ),
+    ),
+    "parameter-not-exchanged": (
+        optimizers(
+            MEAN,
+            "update({**exchange.mean(grads, request), **dict([next(iter(grads.items()))])}, slots, params)",
+        ),
+    ),
+    "shard-of-another": (
+        Edit(
+            file="backend.py",
+            old="jax.device_put(array.copy(), shared)",
+            new="jax.device_put(np.concatenate(_request.devices * [array[: len(array) // _request.devices]]), shared)",
+        ),
+    ),
+    "statistics-of-the-device": (
+        gan("layers.choose(request), cell.groups_per_device", "layers.choose(request), 1"),
+        gan(STATISTICS, STATISTICS.replace("norm_groups", "devices")),
+    ),
+}
+
+EDITS = GAN | LM | TRAINED | SPREAD
