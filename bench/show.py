@@ -178,10 +178,14 @@ def explanations(records: Sequence[Record]) -> list[str]:
 
 def scaling_rows(records: Sequence[Record]) -> None:
     """What several devices gained, and where the rest of their time went; nothing where there was one."""
-    found = scaling.efficiencies(records)
+    found = scaling.efficiencies(scaling.samples(records))
     if not found:
         return
-    splits = {one["cell_id"]: split for one in records if (split := scaling.split(one))}
+    splits = {
+        one["cell_id"]: split
+        for one in records
+        if (split := scaling.split(one["communication"], metrics.step_s(one), one["cell"]["devices"]))
+    }
     head = ("cell", "per device", "efficiency", "95 % interval", "compute", "imbalance", "exchange", "all-reduce")
     rows(head, [scaling_row(one, splits.get(Cell(**one.cell).id), records) for one in found])
     if any(Cell(**one.cell).emulated for one in found):

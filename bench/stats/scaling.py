@@ -1,6 +1,6 @@
 """How a cell scales with its devices: efficiency with its interval, and where the rest of the time goes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
@@ -21,40 +21,56 @@ class Efficiency:
     over N times the rate of one.
     """
 
-    cell: dict[str, Any]  # as in the record
+    cell: Mapping[str, Any]  # as in the record
     value: float
     low: float | None  # of the 95 % interval; None below three repeats
     high: float | None
 
 
-def efficiencies(records: Iterable[Record]) -> list[Efficiency]:
-    """One for each cell on several devices whose base was measured too, in the order of the records."""
-    cells: dict[str, dict[str, Any]] = {}
-    steps: dict[str, dict[tuple[str, int], float]] = {}
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Step time of a cell in one round; rounds of different runs are different."""
+
+    cell: Mapping[str, Any]  # its fields as in the record
+    round: tuple[str, int]
+    step_s: float
+
+
+def samples(records: Iterable[Record]) -> Iterator[Sample]:
+    """One of each record that is ok."""
     for record in records:
         if record["status"] == "ok" and (step := metrics.step_s(record)):
-            cells.setdefault(record["cell_id"], record["cell"])
-            steps.setdefault(record["cell_id"], {})[record["run"], record["repeat"]] = step
+            yield Sample(cell=record["cell"], round=(record["run"], record["repeat"]), step_s=step)
+
+
+def efficiencies(found: Iterable[Sample]) -> list[Efficiency]:
+    """One for each cell on several devices whose base was measured too, in the order given."""
+    cells: dict[str, Mapping[str, Any]] = {}
+    steps: dict[str, dict[tuple[str, int], float]] = {}
+    for sample in found:
+        name = repr(sorted(sample.cell.items()))
+        cells.setdefault(name, sample.cell)
+        steps.setdefault(name, {})[sample.round] = sample.step_s
     bases = {base_key(cell, cell["global_batch"]): name for name, cell in cells.items() if is_base(cell)}
-    found: list[Efficiency] = []
+    told: list[Efficiency] = []
     for name, cell in cells.items():
         strong = cell["scaling"] == "strong"
         base = bases.get(base_key(cell, cell["global_batch" if strong else "batch_per_device"]))
-        if cell["devices"] > 1 and base:
-            found.append(efficiency(cell, compare(steps[base], steps[name]), cell["devices"] if strong else 1))
-    return found
+        if (cell["devices"] or 0) > 1 and base:
+            told.append(efficiency(cell, compare(steps[base], steps[name]), cell["devices"] if strong else 1))
+    return told
 
 
-def efficiency(cell: dict[str, Any], times: Comparison, share: int) -> Efficiency:
+def efficiency(cell: Mapping[str, Any], times: Comparison, share: int) -> Efficiency:
     low, high = (None if bound is None else bound / share for bound in (times.low, times.high))
     return Efficiency(cell=cell, value=times.ratio / share, low=low, high=high)
 
 
-def is_base(cell: dict[str, Any]) -> bool:
+def is_base(cell: Mapping[str, Any]) -> bool:
     return (cell["devices"], cell["engine"]) == (1, "distributed")
 
 
-def base_key(cell: dict[str, Any], batch: int) -> str:
+def base_key(cell: Mapping[str, Any], batch: int) -> str:
     """What a cell and its base have in common; `batch` is that of the base."""
     return repr((sorted((name, value) for name, value in cell.items() if name not in SPREAD), batch))
 
@@ -75,20 +91,19 @@ class Split:
     bytes_per_s: float  # of that, counted as nccl-tests counts bus bandwidth: 2·(N − 1)/N of the bytes over the time
 
 
-def split(record: Record) -> Split | None:
-    """Of a cell on several devices, where its exchange was measured."""
-    found, step = record.get("communication"), metrics.step_s(record)
-    if not found or not step:
+def split(communication: Mapping[str, Any] | None, step_s: float | None, devices: int) -> Split | None:
+    """Of a step on several devices, from the record's field, where the exchange was measured."""
+    if not communication or not step_s:
         return None
-    windows: Sequence[dict[str, Any]] = found["without_exchange"]
+    windows: Sequence[Mapping[str, Any]] = communication["without_exchange"]
     by_rank = [median(times) for times in zip(*([s / w["steps"] for s in w["rank_s"]] for w in windows), strict=True)]
-    gradient = next(one for one in found["all_reduce"] if one["bytes"] == found["gradient_bytes"])
-    devices = record["cell"]["devices"]
+    gradients = communication["gradient_bytes"]
+    seconds = next(one["seconds"] for one in communication["all_reduce"] if one["bytes"] == gradients)
     return Split(
-        step_s=step,
+        step_s=step_s,
         compute_s=mean(by_rank),
         imbalance_s=max(by_rank) - mean(by_rank) if len(by_rank) > 1 else None,
-        exposed_s=step - max(by_rank),
-        exchange_s=gradient["seconds"],
-        bytes_per_s=2 * (devices - 1) / devices * gradient["bytes"] / gradient["seconds"],
+        exposed_s=step_s - max(by_rank),
+        exchange_s=seconds,
+        bytes_per_s=2 * (devices - 1) / devices * gradients / seconds,
     )

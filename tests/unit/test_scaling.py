@@ -25,10 +25,14 @@ def made(cell: Cell, repeat: int, step_s: float, **changed: Any) -> dict[str, An
     return make_record(cell, repeat, windows=[window] * 5, **changed)
 
 
+def efficiencies(records: list[dict[str, Any]]) -> list[scaling.Efficiency]:
+    return scaling.efficiencies(scaling.samples(records))
+
+
 def test_weak_and_strong_are_both_rate_over_rate() -> None:
     records = [made(BASE, n, 1.0) for n in range(3)]
     records += [made(on(4, "weak"), n, 1.25) for n in range(3)] + [made(on(4, "strong"), n, 0.5) for n in range(3)]
-    found = {one.cell["scaling"]: one for one in scaling.efficiencies(records)}
+    found = {one.cell["scaling"]: one for one in efficiencies(records)}
     assert found["weak"].value == pytest.approx(0.8) and found["strong"].value == pytest.approx(0.5)
     assert found["strong"].low == pytest.approx(0.5) == found["strong"].high
 
@@ -38,18 +42,18 @@ def test_pairs_are_of_one_round_and_the_interval_follows_their_noise() -> None:
     noise = [1.0, 1.02, 0.98, 1.01]
     records = [made(BASE, n, one) for n, one in enumerate(drift)]
     records += [made(on(2, "weak"), n, 1.1 * one * noise[n]) for n, one in enumerate(drift)]
-    (found,) = scaling.efficiencies(records)
+    (found,) = efficiencies(records)
     assert found.low is not None and found.high is not None
     assert found.low < 1 / 1.1 < found.high and found.high / found.low < 1.08
 
 
 def test_no_interval_from_a_single_run_and_nothing_without_a_base() -> None:
     records = [made(BASE, n, 1.0) for n in range(3)] + [made(on(2, "weak"), 0, 1.1)]
-    (found,) = scaling.efficiencies(records)
+    (found,) = efficiencies(records)
     assert (found.low, found.high) == (None, None)
-    assert scaling.efficiencies(records[3:]) == []
+    assert efficiencies(records[3:]) == []
     plain = [made(replace(BASE, engine="plain"), n, 1.0) for n in range(3)]
-    assert scaling.efficiencies([*plain, *records[3:]]) == [], "a step without the engine is no base"
+    assert efficiencies([*plain, *records[3:]]) == [], "a step without the engine is no base"
 
 
 COMMUNICATION = {
@@ -60,7 +64,7 @@ COMMUNICATION = {
 
 
 def test_shares_add_up_to_the_step() -> None:
-    found = scaling.split(made(on(2, "weak"), 0, 1.0, communication=COMMUNICATION))
+    found = scaling.split(COMMUNICATION, 1.0, 2)
     assert found is not None and found.imbalance_s is not None
     assert (found.compute_s, found.imbalance_s, found.exposed_s) == pytest.approx((0.7, 0.1, 0.2))
     assert found.compute_s + found.imbalance_s + found.exposed_s == pytest.approx(found.step_s)
@@ -69,9 +73,9 @@ def test_shares_add_up_to_the_step() -> None:
 
 def test_one_process_cannot_tell_imbalance() -> None:
     alone = COMMUNICATION | {"without_exchange": [{"steps": 10, "rank_s": [7.0]}]}
-    found = scaling.split(made(on(2, "weak"), 0, 1.0, communication=alone))
+    found = scaling.split(alone, 1.0, 2)
     assert found is not None and found.imbalance_s is None and found.exposed_s == pytest.approx(0.3)
-    assert scaling.split(made(BASE, 0, 1.0)) is None
+    assert scaling.split(None, 1.0, 1) is None
 
 
 def test_the_terminal_says_what_is_emulated(capsys: pytest.CaptureFixture[str]) -> None:
