@@ -83,7 +83,9 @@ def states_of_devices(states: Sequence[State]) -> list[State]:
 def tolerance(precision: str, size: str, step: int, workload: str = "") -> float:
     """Relative difference of a loss from float64 that `precision` explains at a step, counted from 0.
 
-    float32: 1e-6 at `tiny` and 5e-5 elsewhere up to step 4, then growing geometrically to 2e-4 at step 19.
+    float32: 1e-6 at `tiny` and 5e-5 elsewhere up to step 4, then growing geometrically to 2e-4 at step 19. The GAN at
+    `tiny` is allowed what other sizes are: with one seed in sixteen a unit lies within rounding of 0, and honest losses
+    are up to 8e-6 off.
 
     Some networks of `base` and `large` are rough: there rounding decides on which side of 0 single units fall, or
     which way Adam's first steps go, all of one length, where a gradient is nearly 0. `ROUGH` has what is allowed there.
@@ -95,7 +97,7 @@ def tolerance(precision: str, size: str, step: int, workload: str = "") -> float
         return ROUGHER * max(rough[min(step, 1)], least) if least else rough[min(step, 1)]
     if least:
         return least
-    first = 1e-6 if size == "tiny" else 5e-5
+    first = 1e-6 if size == "tiny" and workload != "gan" else 5e-5
     return first * (2e-4 / first) ** (max(step - 4, 0) / 15)
 
 
