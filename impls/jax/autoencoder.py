@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.spec import Conv, Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import evidence, layers, loss_scale, optimizers
+from . import evidence, exchange, layers, loss_scale, optimizers
 
 
 def encoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, x_BHWC: Array) -> Array:
@@ -50,6 +50,7 @@ class State(NamedTuple):
 
 
 Batch = Mapping[str, Array]
+SHARES = State(exchange.SHARED, exchange.SHARED, exchange.SHARED)
 
 
 def build(
@@ -60,8 +61,9 @@ def build(
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request)
     forms = layers.choose(request)
-    function = jax.jit(partial(step, workload, forms, training), donate_argnums=0)
-    return State(named, training.init(named), evidence.Program(forms, function)), function
+    function = exchange.compiled(partial(step, workload, forms, training), SHARES, request)
+    state = State(named, training.init(named), evidence.Program(forms, function))
+    return exchange.laid_out(state, SHARES, request), function
 
 
 def step(
@@ -81,9 +83,9 @@ def reconstruction(workload: Autoencoder, forms: layers.Forms, x_BHWC: Array, pa
     return jnp.square(layers.wide(y_BHWC) - x_BHWC).sum() / len(x_BHWC)
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
     """Arrays by the spec's names, in its layout: parameters and `<slot>/<param>`."""
-    return optimizers.export([(state.params, state.slots)], names)
+    return optimizers.export([(state.params, state.slots)], names, device)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:

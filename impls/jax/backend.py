@@ -1,7 +1,7 @@
 """The JAX runtime: threads, precision flags, devices, copies, waiting, memory."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import NamedSharding
 from numpy.typing import NDArray
 
-from bench.spec import Request
+from bench.spec import Request, Unavailable
+
+from . import exchange
 
 POOL = "tf_XLAEigen"  # what Linux calls the threads of XLA's pool on a CPU
+BUILDS = {"cuda": "jax[cuda13]", "rocm": "jax[rocm7-local]", "tpu": "jax[tpu]"}
+
+in_use: list[jax.Device] = []  # devices of this process, in order
+samples: NamedSharding | None = None  # how a batch is dealt out to them; None: it lies on the one that there is
 
 
 def configure(request: Request) -> None:
     """Set up the process, before the runtime has started a thread.
 
     XLA on a CPU has one pool for all operators of a program and for the parts of one; it reads its size from the
-    environment when the first device is asked for. Subnormals are flushed to zero by XLA's default there.
+    environment when the first device is asked for, and adds to it where there are more devices: each needs a thread to
+    wait in for the others. Subnormals are flushed to zero by XLA's default there.
+
+    Raises:
+        Unavailable: there are too few devices, or none that this build can use.
     """
+    global samples
     os.environ["PJRT_NPROC"] = str(request.threads)
     # "highest" is no TF32, nor bfloat16 passes on a TPU.
     precision = "tensorfloat32" if request.cell.precision == "tf32" else "highest"
@@ -33,16 +45,48 @@ def configure(request: Request) -> None:
     jax.config.update("jax_compilation_cache_dir", request.cache or None)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    if request.cell.platform == "cpu":
+        jax.config.update("jax_num_cpu_devices", request.devices)
+    in_use[:] = available(request)
+    spread = request.cell.engine == exchange.WHOLE
+    samples = NamedSharding(exchange.mesh(in_use), exchange.DEALT) if spread else None
+
+
+def available(request: Request) -> list[jax.Device]:
+    """As many devices as the request asks for; starts the runtime."""
+    platform = request.cell.platform
+    try:
+        found = jax.local_devices()
+    except RuntimeError as error:
+        fault = str(error).splitlines()[0]
+        hint = f": install '{BUILDS[platform]}', or see what its runtime lacks" if platform in BUILDS else ""
+        raise Unavailable(f"JAX has no {platform} here ({fault}){hint}") from error
+    if len(found) < request.devices:
+        raise Unavailable(f"{request.devices} {platform} devices were asked for, JAX finds {len(found)}")
+    return found[: request.devices]
 
 
 def devices() -> list[str]:
     """Names of the devices in use."""
-    return [device.device_kind for device in jax.devices()]
+    return [device.device_kind for device in in_use]
 
 
 def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
-    """Copies of host arrays on the device; `jax.device_put` would share the memory of some of them on a CPU."""
-    return {name: jnp.array(array) for name, array in batch.items()}
+    """Copies of host arrays on the device, or on each device its part of them.
+
+    `jax.device_put` would share the memory of some of them on a CPU, also where it is told that it may not.
+    """
+    return {name: jnp.array(array, device=samples) for name, array in batch.items()}
+
+
+def gather(numbers: Sequence[float]) -> list[list[float]]:
+    """The numbers of each process, by rank: there is one process."""
+    return [list(numbers)]
+
+
+def all_reduce(elements: int) -> Callable[[], Array]:
+    """What dispatches one mean over the devices of a vector of so many float32 on each."""
+    return exchange.mean_of(in_use, elements)
 
 
 def sync(x: object) -> None:
@@ -57,7 +101,7 @@ def read(x: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
 
 def memory() -> dict[str, Any]:
     """Peak bytes of the framework's own allocator, a device, or the reason why there are none."""
-    stats = [device.memory_stats() for device in jax.devices()]
+    stats = [device.memory_stats() for device in in_use]
     if all(stats):
         peak = [stat["peak_bytes_in_use"] for stat in stats]
         return {"device_peak": peak, "device_source": "Device.memory_stats", "reason": None}

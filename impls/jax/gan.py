@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import evidence, layers, loss_scale, optimizers
+from . import evidence, exchange, layers, loss_scale, optimizers
 
 
 class Net(NamedTuple):
@@ -25,7 +24,7 @@ class Net(NamedTuple):
 
     workload: Gan
     forms: layers.Forms
-    groups: int
+    groups: int  # of the samples of one device
 
 
 def generator(net: Net, params: layers.Params, stats: layers.Stats, z_BZ: Array) -> tuple[Array, layers.Stats]:
@@ -70,6 +69,7 @@ class State(NamedTuple):
 
 
 Batch = Mapping[str, Array]
+SHARES = State(*[exchange.SHARED] * 4, stats=exchange.DEALT, program=exchange.SHARED)
 
 
 def build(
@@ -85,9 +85,10 @@ def build(
     }
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request)
-    net = Net(workload, layers.choose(request), groups)
-    function = jax.jit(partial(step, net, training), donate_argnums=0)
-    return State(g, d, training.init(g), training.init(d), stats, evidence.Program(net.forms, function)), function
+    net = Net(workload, layers.choose(request), request.cell.groups_per_device)
+    function = exchange.compiled(partial(step, net, training), SHARES, request)
+    state = State(g, d, training.init(g), training.init(d), stats, evidence.Program(net.forms, function))
+    return exchange.laid_out(state, SHARES, request), function
 
 
 def step(net: Net, training: optimizers.Training, state: State, batch: Batch) -> tuple[State, dict[str, Array]]:
@@ -127,7 +128,7 @@ def update_generator(net: Net, training: optimizers.Training, state: State, z_BZ
     return state._replace(g=g, g_slots=g_slots, stats=stats), value
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
     """Arrays by the spec's names, in its layout: parameters, `<slot>/<param>`, `mean/<norm>` and `var/<norm>`."""
     running = {
         f"{statistic}/{name}": x_GF
@@ -135,9 +136,9 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
         for statistic, x_GF in zip(("mean", "var"), pair, strict=True)
     }
     kept = None if names is None else [name for name in names if name not in running]
-    arrays = optimizers.export([(state.g, state.g_slots), (state.d, state.d_slots)], kept)
+    arrays = optimizers.export([(state.g, state.g_slots), (state.d, state.d_slots)], kept, device)
     chosen = running if names is None else [name for name in names if name in running]
-    return arrays | {name: np.array(running[name]).mean(axis=0) for name in chosen}
+    return arrays | {name: exchange.part(running[name], device).mean(axis=0) for name in chosen}
 
 
 def optimisations(state: State) -> dict[str, str | bool]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import evidence, layers, loss_scale, optimizers
+from . import evidence, exchange, layers, loss_scale, optimizers
 
 
 def block(workload: Lm, params: layers.Params, forms: layers.Forms, name: str, h_BTD: Array) -> Array:
@@ -64,6 +64,7 @@ class State(NamedTuple):
 
 
 Batch = Mapping[str, Array]
+SHARES = State(exchange.SHARED, exchange.SHARED, exchange.SHARED)
 
 
 def build(
@@ -74,8 +75,9 @@ def build(
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request)
     forms = layers.choose(request)
-    function = jax.jit(partial(step, workload, forms, training), donate_argnums=0)
-    return State(named, training.init(named), evidence.Program(forms, function)), function
+    function = exchange.compiled(partial(step, workload, forms, training), SHARES, request)
+    state = State(named, training.init(named), evidence.Program(forms, function))
+    return exchange.laid_out(state, SHARES, request), function
 
 
 def step(
@@ -97,9 +99,9 @@ def cross_entropy(workload: Lm, forms: layers.Forms, token_BS: Array, params: la
     return (jax.nn.logsumexp(logits_BTV, axis=-1) - picked_BT).mean()
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
     """Arrays by the spec's names, in its layout: parameters and `<slot>/<param>`."""
-    return optimizers.export([(state.params, state.slots)], names)
+    return optimizers.export([(state.params, state.slots)], names, device)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from bench.optimizer import Optimizer
 from bench.spec import Param, Request
 
-from . import loss_scale
+from . import exchange, loss_scale
 
 Arrays = dict[str, Array]  # by the spec's names
 
@@ -43,13 +42,16 @@ def build(optimizer: Optimizer, specs: Mapping[str, Param], request: Request) ->
     """The optimizer over parameters by the spec's names, those of `specs` or some of them."""
     transformation = chain(optimizer, specs)
     update = partial(apply, transformation)
+    training = Training(transformation.init, value_and_grad, update)
     if request.cell.precision == "fp16":
-        return Training(
+        training = Training(
             partial(loss_scale.init, request.first_scale, transformation.init),
             loss_scale.value_and_grad,
             partial(loss_scale.apply, update),
         )
-    return Training(transformation.init, value_and_grad, update)
+    if exchange.averages(request):
+        return training._replace(value_and_grad=partial(exchange.value_and_grad, training.value_and_grad))
+    return training
 
 
 def value_and_grad(loss: Callable[[Any], Any], slots: Any, has_aux: bool = False) -> Callable[[Any], Any]:
@@ -128,14 +130,14 @@ def apply(
     return optax.apply_updates(params, updates), slots  # type: ignore[return-value]
 
 
-def export(parts: Iterable[tuple[Arrays, Any]], names: Iterable[str] | None) -> dict[str, NDArray[Any]]:
+def export(parts: Iterable[tuple[Arrays, Any]], names: Iterable[str] | None, device: int) -> dict[str, NDArray[Any]]:
     """Parameters `<param>` and slots `<slot>/<param>`, all without `names`, of pairs of parameters and slots."""
     found: dict[str, Array] = {}
     for params, state in parts:
         found |= params
         for slot, arrays in slots_of(state):
             found |= {f"{slot}/{name}": array for name, array in arrays.items()}
-    return {name: np.array(found[name]) for name in (found if names is None else names)}
+    return {name: exchange.part(found[name], device) for name in (found if names is None else names)}
 
 
 def slots_of(state: Any) -> Iterable[tuple[str, Arrays]]:
