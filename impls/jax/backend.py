@@ -18,6 +18,8 @@ from bench.spec import Request, Unavailable
 from . import exchange
 
 POOL = "tf_XLAEigen"  # what Linux calls the threads of XLA's pool on a CPU
+# XLA ends a process of which a device waits a minute for the others: those that share cores may be further apart.
+PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds=86400"
 BUILDS = {"cuda": "jax[cuda13]", "rocm": "jax[rocm7-local]", "tpu": "jax[tpu]"}
 
 in_use: list[jax.Device] = []  # devices of this process, in order
@@ -36,6 +38,8 @@ def configure(request: Request) -> None:
     """
     global samples
     os.environ["PJRT_NPROC"] = str(request.threads)
+    if request.cell.emulated:
+        os.environ["XLA_FLAGS"] = f"{PATIENCE} {os.environ.get('XLA_FLAGS', '')}".strip()
     # "highest" is no TF32, nor bfloat16 passes on a TPU.
     precision = "tensorfloat32" if request.cell.precision == "tf32" else "highest"
     jax.config.update("jax_default_matmul_precision", precision)

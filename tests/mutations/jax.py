@@ -23,8 +23,13 @@ def optimizers(old: str, new: str) -> Edit:
     return Edit(file="optimizers.py", old=old, new=new)
 
 
+def exchange(old: str, new: str) -> Edit:
+    return Edit(file="exchange.py", old=old, new=new)
+
+
 D_STEP = 'state, loss_d = update_discriminator(net, training, state, batch["image"], batch["z_d"])'
 G_STEP = 'state, loss_g = update_generator(net, training, state, batch["z_g"])'
+PMEAN = "value, grads = jax.tree.map(partial(lax.pmean, axis_name=DATA), (value, grads))"
 CLIP = "optax.clip_by_global_norm(optimizer.clip)"
 
 GAN: dict[str, tuple[Edit, ...] | str] = {
@@ -155,4 +160,27 @@ TRAINED: dict[str, tuple[Edit, ...] | str] = {
     "gradients-not-cleared": "gradients are values, made anew in each step: there is nothing to clear",
 }
 
-EDITS = GAN | LM | TRAINED
+DEVICES: dict[str, tuple[Edit, ...] | str] = {
+    "gradients-summed": (
+        exchange(
+            PMEAN,
+            "value = lax.pmean(value, DATA)\n        grads = jax.tree.map(partial(lax.psum, axis_name=DATA), grads)",
+        ),
+    ),
+    "parameter-not-exchanged": (
+        exchange(PMEAN, f"own = grads\n        {PMEAN}\n        grads |= {{min(own): own[min(own)]}}"),
+    ),
+    "shard-of-another": (
+        Edit(
+            file="backend.py",
+            old="jnp.array(array, device=samples)",
+            new="jnp.array(array[np.arange(len(array)) % (len(array) // len(in_use))], device=samples)",
+        ),
+    ),
+    "statistics-of-the-device": (
+        gan("layers.choose(request), request.cell.groups_per_device", "layers.choose(request), 1"),
+        gan("groups, dtype = request.cell.norm_groups, ", "groups, dtype = request.cell.devices, "),
+    ),
+}
+
+EDITS = GAN | LM | TRAINED | DEVICES
