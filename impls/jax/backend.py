@@ -27,7 +27,7 @@ samples: NamedSharding | None = None  # how a batch is dealt out to them; None: 
 
 
 def configure(request: Request) -> None:
-    """Set up the process, before the runtime has started a thread.
+    """Set up the process, then start the runtime.
 
     XLA on a CPU has one pool for all operators of a program and for the parts of one; it reads its size from the
     environment when the first device is asked for, and adds to it where there are more devices: each needs a thread to
@@ -60,11 +60,11 @@ def available(request: Request) -> list[jax.Device]:
     """As many devices as the request asks for; starts the runtime."""
     platform = request.cell.platform
     try:
-        found = jax.local_devices()
-    except RuntimeError as error:
-        fault = str(error).splitlines()[0]
-        hint = f": install '{BUILDS[platform]}', or see what its runtime lacks" if platform in BUILDS else ""
-        raise Unavailable(f"JAX has no {platform} here ({fault}){hint}") from error
+        found = jax.local_devices(backend=platform)
+    except (RuntimeError, AssertionError) as error:  # the latter, without a word, where no NVIDIA GPU is to be seen
+        fault = str(error).partition(" (set JAX_PLATFORMS")[0] or "no such device is visible"
+        hint = f": it needs such a device, and pip install '{BUILDS[platform]}'" if platform in BUILDS else ""
+        raise Unavailable(f"JAX cannot use {platform} here ({fault}){hint}") from error
     if len(found) < request.devices:
         raise Unavailable(f"{request.devices} {platform} devices were asked for, JAX finds {len(found)}")
     return found[: request.devices]

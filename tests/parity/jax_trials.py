@@ -5,6 +5,7 @@ python -m tests.parity.jax_trials TRIAL…
 
 import json
 import sys
+import time
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import SimpleNamespace
@@ -19,13 +20,17 @@ from bench.data.draw import init_params
 from bench.plan import Choice
 from bench.proof import parity
 from bench.spec import Request
-from impls.jax import backend, evidence, layers, lm, loss_scale, optimizers, probe
+from impls.jax import backend, evidence, exchange, layers, lm, loss_scale, optimizers, probe
 
 STEPS = 5
 
 
-def request_for(workload: str, kind: str) -> Request:
+def request_for(workload: str, kind: str, devices: int = 1) -> Request:
+    """On more than one device the batch is shared out, and the process can have no other number of devices then."""
     (cell,) = plan.plan_cells(Choice(impl=("jax",), workload=(workload,), precision=(kind,)), manifests.find())
+    if devices > 1:
+        share = cell.global_batch // devices
+        cell = replace(cell, devices=devices, batch_per_device=share, norm_groups=devices, engine="distributed")
     return Request(cell=cell, task="trace", folder="", threads=1)
 
 
@@ -39,7 +44,7 @@ class Trained:
         cell = self.request.cell
         backend.configure(self.request)
         self.code = import_module(f"impls.jax.{cell.workload}")
-        self.workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+        self.workload = workloads.get(cell.workload, cell.size, cell.batch_per_device)
         params = worker.cast(init_params(self.workload, cell.seed), cell.precision)
         self.state, self.step_ = self.code.build(self.workload, params, self.request)
         self.done = 0
@@ -69,6 +74,63 @@ def forms_of_16_bits(workload: str) -> float:
     losses = [abs(b[name] / a[name] - 1) for a, b in ((plain.step(), other.step()) for _ in range(STEPS)) for name in a]
     a, b = (training.code.export(training.state) for training in (plain, other))
     return max(*losses, *(float(np.abs(a[name] - b[name]).max()) for name in a))
+
+
+def spread(devices: int) -> dict[str, Any]:
+    """Of the autoencoder on several devices, with the exchange and without: which copies differ, and what was on.
+
+    The name of every array of which the last device holds other numbers than the first; of the exchange what XLA tells.
+    """
+    found: dict[str, Any] = {}
+    for name, on in (("left out", False), ("exchanged", True)):  # a compiled step that is not used stays
+        training = Trained(replace(request_for("autoencoder", "fp32", devices), exchange=on))
+        for _ in range(STEPS):
+            training.step()
+        first, last = (training.code.export(training.state, None, device) for device in (0, devices - 1))
+        found[name] = {"differ": [key for key in first if (first[key] != last[key]).any()]}
+        found[name] |= {key: evidence.seen(training.state.program)[key] for key in ("compiled_once", "donation")}
+        found[name]["told"] = evidence.gradient_exchange()
+    return found
+
+
+def dealt(devices: int) -> dict[str, Any]:
+    """The samples that each device gets of a batch, the batch being written over afterwards; a mean over devices."""
+    backend.configure(request_for("autoencoder", "fp32", devices))
+    memory = np.empty(devices * 4096 + 16, np.float32)
+    aligned = memory[-memory.ctypes.data % 64 // 4 :][: devices * 4096]  # so that JAX could use it as it lies
+    aligned[:] = np.repeat(np.arange(devices), 4096)
+    batch = backend.put({"image": aligned.reshape(devices * 2, 2048)})
+    aligned[:] = -1.0
+    shards = [np.array(shard.data) for shard in batch["image"].addressable_shards]
+    mean = backend.all_reduce(5)
+    backend.sync(mean())
+    on_each = [np.array(shard.data).tolist() for shard in mean().addressable_shards]
+    return {"shards": [(shard.shape, shard.min().item(), shard.max().item()) for shard in shards], "mean": on_each}
+
+
+def waited(devices: int, late_s: float) -> list[float]:
+    """Seconds that `sync` takes where one device, each in turn, comes late, in a program without any exchange."""
+    backend.configure(request_for("autoencoder", "fp32", devices))
+    found: list[float] = []
+    for late in range(devices):
+
+        def wait(device: Any, late: int = late) -> Any:
+            time.sleep(late_s if device == late else 0.0)
+            return np.float32(0.0)
+
+        def on_each(x: Any, wait: Any = wait) -> Any:
+            device = jax.lax.axis_index(exchange.DATA)
+            return x + jax.pure_callback(wait, jax.ShapeDtypeStruct((), jnp.float32), device)
+
+        mesh = exchange.mesh(backend.in_use)
+        given = {"in_specs": exchange.DEALT, "out_specs": exchange.SHARED}
+        program = jax.jit(jax.shard_map(on_each, mesh=mesh, check_vma=False, **given))
+        batch = backend.put({"image": np.zeros((devices, 1), np.float32)})
+        backend.sync(program(batch["image"]))
+        start = time.perf_counter()
+        backend.sync(program(batch["image"]))
+        found.append(time.perf_counter() - start)
+    return found
 
 
 def losses(workload: str, kind: str) -> list[dict[str, float]]:
