@@ -84,7 +84,8 @@ def value_and_grad(inner: Callable[..., Any], loss: Callable[..., Any], slots: A
 def mean_of(devices: Sequence[jax.Device], elements: int) -> Callable[[], Array]:
     """What dispatches one all-reduce of a vector of float32 on each of the devices, its mean."""
     own = mesh(devices)
-    vector = jnp.arange(len(devices) * elements, dtype=jnp.float32, device=NamedSharding(own, DEALT))
+    host = np.arange(len(devices) * elements, dtype=np.float32)
+    vector = jnp.array(host, device=NamedSharding(own, DEALT))
     mean = jax.shard_map(partial(lax.pmean, axis_name=DATA), mesh=own, in_specs=DEALT, out_specs=SHARED)
     return partial(jax.jit(mean), vector)
 

@@ -133,8 +133,8 @@ def waited(devices: int, late_s: float) -> list[float]:
     return found
 
 
-def losses(workload: str, kind: str) -> list[dict[str, float]]:
-    training = Trained(request_for(workload, kind))
+def losses(workload: str, kind: str, devices: int = 1) -> list[dict[str, float]]:
+    training = Trained(request_for(workload, kind, devices))
     return [training.step() for _ in range(STEPS)]
 
 
@@ -205,26 +205,27 @@ def overflow() -> dict[str, list[float]]:
     return found
 
 
-def measured(*forgets: str) -> dict[str, Any]:
+def measured(*forgets: str, devices: int = 1) -> dict[str, Any]:
     """What the harness says of JAX's own asynchronous work where what is named does not wait: sync, read or export.
 
     A step must be long beside the millisecond that the check allows: JAX on a CPU runs few steps ahead.
     """
-    request = replace(request_for("lm", "fp32"), task="measure", min_time_s=0.0, window_s=0.05, latency_steps=0)
-    kept = {name: getattr(backend, name) for name in ("configure", "devices", "put", "sync", "read")}
+    request = request_for("lm", "fp32", devices)
+    request = replace(request, task="measure", min_time_s=0.0, window_s=0.05, latency_steps=0)
+    kept = {name: getattr(backend, name) for name in ("configure", "devices", "put", "gather", "sync", "read")}
     door, code = SimpleNamespace(**kept), SimpleNamespace(build=lm.build, export=lm.export)
     if "sync" in forgets:
         door.sync = lambda x: None
     if "read" in forgets:  # arrays themselves, which promise to become numbers, wait when they are looked at
         door.read = lambda x: {name: array if array.is_ready() else np.zeros(()) for name, array in x.items()}
     if "export" in forgets:
-        code.export = lambda state, names=None: {}
+        code.export = lambda state, names=None, device=0: {}
     found = worker.Found(fields={"phases_s": {}})
     training, _ = worker.start_training(request, door, code, found)
     worker.warm_up(training, STEPS, 0, door, found)
     told = measure.steady_state(training, request)
     backend.sync(training.losses)
-    exact = losses("lm", "fp64")
+    exact = losses("lm", "fp64", devices)
     reference = {name: [one[name] for one in exact] for name in exact[0]}
     _, fault = parity.trajectory_fault(found.fields["losses"], reference, "fp32", "tiny", "lm")
     return {"status": told["status"], "reason": told["reason"], "losses": fault}

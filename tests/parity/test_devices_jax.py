@@ -25,7 +25,9 @@ CASES = [  # workload, optimizer, devices, norm groups
     ("lm", "adamw", 2, 2),
 ]
 SHARED, WAIT_S = 3, 0.2  # devices of the trials; seconds that one of them is late
-TRIALS = SPREAD, DEALT, WAITED = f"spread({SHARED})", f"dealt({SHARED})", f"waited({SHARED}, {WAIT_S})"
+SPREAD, DEALT, WAITED = f"spread({SHARED})", f"dealt({SHARED})", f"waited({SHARED}, {WAIT_S})"
+FORGOTTEN = f"measured('sync', devices={SHARED})"
+TRIALS = (SPREAD, DEALT, WAITED, FORGOTTEN)
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +133,9 @@ def test_an_all_reduce_is_the_mean_on_every_device(found: dict[str, Any]) -> Non
 
 def test_whichever_device_is_late_is_waited_for(found: dict[str, Any]) -> None:
     assert all(seconds >= WAIT_S for seconds in found[WAITED]), found[WAITED]
+
+
+def test_a_wait_that_is_forgotten_is_found_on_several_devices_too(found: dict[str, Any]) -> None:
+    """An honest one passes: cells of several devices that are measured above are `ok`."""
+    assert found[FORGOTTEN]["status"] == "invalid"
+    assert "sync does not wait" in found[FORGOTTEN]["reason"]
