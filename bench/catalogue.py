@@ -1,7 +1,10 @@
 """`bench list`: what there is to run here, from package metadata alone; no framework is imported."""
 
+from collections import Counter
+
 from bench import manifests, plan, show, workloads
 from bench.launch import Launcher
+from bench.machine import accelerators
 from bench.machine.fingerprint import cpu_model
 from bench.machine.processor import physical_cores
 from bench.plan import Choice
@@ -12,8 +15,8 @@ from bench.workloads import WORKLOADS
 def show_all() -> None:
     show.rows(("workload", "size", "parameters", "batch", "FLOP per step", "default optimizer"), workload_rows())
     show.rows(("impl", "variants", "versions", "here"), impl_rows())
-    cores = physical_cores()
-    show.rows(("platform", "devices", "what"), [("cpu", 1, f"{cpu_model()}, {len(cores)} physical core(s)")])
+    show.rows(("platform", "devices", "what"), platform_rows())
+    show.note(f"--platform auto is {accelerators.choose()} here")
 
 
 def workload_rows() -> list[tuple[str, ...]]:
@@ -36,6 +39,16 @@ def impl_rows() -> list[tuple[str, ...]]:
         )
         for manifest in manifests.find().values()
     ]
+
+
+def platform_rows() -> list[tuple[str, ...]]:
+    """What was found of each platform; on cpu any number of devices can be emulated."""
+    found: list[tuple[str, ...]] = []
+    for platform, devices in accelerators.here().items():
+        names = ", ".join(f"{count} × {name}" for name, count in Counter(devices).items())
+        what = f"{cpu_model()}, {names}; more devices are emulated" if platform == "cpu" else names
+        found.append((platform, str(len(devices)), what or "none here"))
+    return found
 
 
 def show_probes() -> None:

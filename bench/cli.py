@@ -30,7 +30,8 @@ WorkloadName = Annotated[str, typer.Option("--workload", help="What is trained: 
 Size = Annotated[str | None, typer.Option(help="tiny, small, base or large.  [default: tiny on cpu]")]
 Variant = Annotated[str | None, typer.Option(help="How the step is run: eager, compile; graph, xla; jit.")]
 Precision = Annotated[str | None, typer.Option(help="fp64, fp32, tf32, bf16, fp16.  [default: fp32,bf16 on cpu]")]
-Devices = Annotated[int, typer.Option(help="How many devices.")]
+Devices = Annotated[int, typer.Option(help="Sweeps 1, 2, 4, … and this many devices; on cpu they are emulated.")]
+DeviceCounts = Annotated[str | None, typer.Option(help="Counts of devices instead of a sweep, such as 1,3,8.")]
 Batch = Annotated[int | None, typer.Option(help="Samples per device.  [default: the size's own]")]
 OptimizerName = Annotated[
     str | None,
@@ -84,6 +85,10 @@ def run(
     variant: Variant = None,
     precision: Precision = None,
     devices: Devices = 1,
+    device_counts: DeviceCounts = None,
+    scaling: Annotated[
+        str, typer.Option(help="weak: the batch of a device stays; strong: that of all together; or both.")
+    ] = "weak",
     batch: Batch = None,
     optimizer: OptimizerName = None,
     kernels: Annotated[
@@ -92,7 +97,7 @@ def run(
     input: Annotated[
         str, typer.Option(help="Where batches lie: device, or host, copied there by a thread.")
     ] = "device",
-    platform: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
+    platform: Annotated[str, typer.Option(help="auto, cpu, cuda, rocm or tpu.")] = "auto",
     repeats: Annotated[int, typer.Option(help="Rounds; each measures every cell once, in a new process.")] = 3,
     min_time: Annotated[float, typer.Option(help="Seconds of steady state that are timed in each repeat.")] = 1.0,
     timeout: Timeout = 300.0,
@@ -126,8 +131,9 @@ def run(
     from bench import run as runner
 
     choice = chosen(
-        impl=impl, workload=workload, size=size, variant=variant, precision=precision, devices=devices, batch=batch,
-        optimizer=optimizer, kernels=kernels, input=input, platform=platform, seed=seed,
+        impl=impl, workload=workload, size=size, variant=variant, precision=precision, devices=devices,
+        device_counts=device_counts, scaling=scaling, batch=batch, optimizer=optimizer, kernels=kernels, input=input,
+        platform=platform, seed=seed,
     )  # fmt: skip
     settings = runner.Settings(
         repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
@@ -150,6 +156,7 @@ def verify(
     variant: Variant = None,
     precision: Precision = None,
     devices: Devices = 1,
+    device_counts: DeviceCounts = None,
     optimizer: OptimizerName = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows, one line of JSON each.")] = False,
     steps: Annotated[int | None, typer.Option(help="Steps to compare.  [default: 20 at tiny, else 3]")] = None,
@@ -165,7 +172,7 @@ def verify(
 
     choice = chosen(
         impl=impl, workload=workload, size=size, variant=variant, precision=precision, devices=devices,
-        optimizer=optimizer,
+        device_counts=device_counts, optimizer=optimizer,
     )  # fmt: skip
     verifier.check(steps, timeout)
     rows = verifier.verify(choice, steps, timeout, manifests.find())
@@ -216,7 +223,15 @@ def chosen(**given: Any) -> Any:
 
     lists = {"impl", "workload", "variant", "precision"}
     given |= {name: split(given[name]) for name in lists & given.keys()}
+    given["device_counts"] = whole_numbers("device-counts", given["device_counts"])
     return Choice(**given)
+
+
+def whole_numbers(flag: str, text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in split(text))
+    except ValueError:
+        raise WrongInput(f"--{flag} {text}: give whole numbers such as 1,3,8") from None
 
 
 def split(text: str | None) -> tuple[str, ...]:

@@ -2,18 +2,29 @@
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bench import workloads
+from bench.machine import accelerators
 from bench.manifests import Manifest
 from bench.optimizer import check_optimizer
 from bench.precision import PRECISIONS
-from bench.spec import INPUTS, KERNELS, PLATFORMS, SCALINGS, Cell, WrongInput, one
+from bench.spec import INPUTS, KERNELS, PLATFORMS, Cell, WrongInput, one
+from bench.spread import Spread, device_counts, spreads
 
-DEFAULT_PRECISIONS = {"cpu": ("fp32", "bf16")}
-DEFAULT_SIZE = {"cpu": "tiny"}
-DEFAULT_KERNELS = {"cpu": "plain"}
+DEFAULT_PRECISIONS = {  # those that are of use there, in the order of their cost
+    "cpu": ("fp32", "bf16"),
+    "cuda": ("fp32", "tf32", "bf16", "fp16"),
+    "rocm": ("fp32", "bf16", "fp16"),
+    "tpu": ("fp32", "bf16"),
+}
+DEFAULT_SIZE = {"cpu": "tiny"}  # base elsewhere
+DEFAULT_KERNELS = {"cpu": "plain"}  # best elsewhere
+NO_TF32 = "TF32 is a mode of NVIDIA's tensor cores: another device would compute fp32"
 WARM_UP_STEPS = {"base": 5, "large": 5}  # 20 at other sizes
+EMULATED_STEPS = 5  # of warm-up, and of each window, where devices are emulated
+EMULATED_WINDOWS = 2
+EMULATED_S = 1.5  # assumed for each emulated device, in estimates of time
 CPU_BATCH = {("lm", "small"): 8}  # where the size's own batch would take minutes a step
 RATE_FLOPS = 2e10  # assumed of one core in estimates of time, never in results
 CELL_S = 2.5  # assumed for starting a cell and for its first step
@@ -57,63 +68,37 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
     impls = names(choice.impl, manifests, "impl")
     chosen = names(choice.workload, workloads.WORKLOADS, "workload")
     platform = one(choice.platform, ("auto", *PLATFORMS), "platform")
-    platform = "cpu" if platform == "auto" else platform
-    size = one(choice.size or DEFAULT_SIZE[platform], workloads.SIZES, "size")
+    platform = accelerators.choose() if platform == "auto" else platform
+    size = one(choice.size or DEFAULT_SIZE.get(platform, "base"), workloads.SIZES, "size")
     precisions = names(choice.precision or DEFAULT_PRECISIONS[platform], PRECISIONS, "precision")
     if choice.seed < 0:
         raise WrongInput(f"--seed {choice.seed}: give a whole number from 0")
+    counts = device_counts(choice.devices, choice.device_counts)
     return [
         make_cell(choice, manifests[impl], variant, workload, size, precision, platform, spread)
         for workload in chosen
         for impl in impls
         for variant in plan_variants(choice.variant, impls, manifests[impl], platform, manifests)
         for precision in precisions
-        for spread in spreads(choice)
+        for spread in spreads(counts, choice.scaling)
     ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """How a cell spreads over devices."""
-
-    devices: int
-    scaling: str | None  # on one device the two are one
-    engine: str
-
-
-def spreads(choice: Choice) -> list[Spread]:
-    """One device as it is; in a sweep also behind the engine that drives several, the base of all efficiencies."""
-    counts = device_counts(choice)
-    kinds = ("weak", "strong") if choice.scaling == "both" else (one(choice.scaling, SCALINGS, "scaling"),)
-    plain = Spread(devices=1, scaling=None, engine="plain")
-    if counts == [1]:
-        return [plain]
-    base = replace(plain, engine="distributed")
-    several = [Spread(devices=n, scaling=kind, engine="distributed") for kind in kinds for n in counts if n > 1]
-    return [plain, base, *several]
-
-
-def device_counts(choice: Choice) -> list[int]:
-    """The counts named, in order, with 1 for the base; else 1, 2, 4, … and the number of devices itself."""
-    if wrong := [n for n in (*choice.device_counts, choice.devices) if n < 1]:
-        flag = "--device-counts" if choice.device_counts else "--devices"
-        raise WrongInput(f"{flag} {wrong[0]}: give a number of devices from 1")
-    if choice.device_counts:
-        return sorted({1, *choice.device_counts})
-    powers = [2**k for k in range(choice.devices.bit_length())]
-    return sorted({*powers, choice.devices})
-
-
-def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> str | None:
-    """Why a cell cannot run here at all, or None."""
-    manifest = manifests[cell.impl]
-    if manifest.absence:
-        return manifest.absence
-    if not manifest.has(cell.workload):
-        return f"{cell.impl} has no {cell.workload}"
-    if (cell.precision, cell.platform) == ("tf32", "cpu"):
-        return "TF32 is a mode of NVIDIA's tensor cores: a processor would compute fp32"
-    return manifest.lacks(cell.variant)
+def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> tuple[str, str] | None:
+    """The status of a cell that cannot run here at all, and why; or None."""
+    manifest, there = manifests[cell.impl], accelerators.here()[cell.platform]
+    for reason in (
+        manifest.absence,
+        None if manifest.has(cell.workload) else f"{cell.impl} has no {cell.workload}",
+        manifest.unsupported.get(cell.platform),
+        NO_TF32 if cell.precision == "tf32" and cell.platform != "cuda" else None,
+        manifest.lacks(cell.variant),
+    ):
+        if reason:
+            return "unsupported", reason
+    if cell.platform != "cpu" and cell.devices > len(there):
+        return "unavailable", f"{cell.devices} {cell.platform} device(s) are needed, {len(there)} are here"
+    return None
 
 
 def plan_variants(
@@ -121,7 +106,7 @@ def plan_variants(
 ) -> Sequence[str]:
     """The variants of one implementation that were asked for; none if they are all another's."""
     if not asked:
-        return (manifest.default_variant[platform],)
+        return (manifest.default_variant.get(platform, manifest.variants[-1]),)
     known = dict.fromkeys(variant for impl in impls for variant in manifests[impl].variants)
     return [variant for variant in names(asked, known, "variant") if variant in manifest.variants]
 
@@ -136,13 +121,14 @@ def make_cell(
     platform: str,
     spread: Spread,
 ) -> Cell:
-    batch = choice.batch if choice.batch is not None else CPU_BATCH.get((workload, size))
+    batch = choice.batch if choice.batch is not None or platform != "cpu" else CPU_BATCH.get((workload, size))
     spec, devices = workloads.get(workload, size, batch), spread.devices
     if spread.scaling == "weak":
         spec = workloads.get(workload, size, spec.batch * devices)
     if spec.batch % devices:
         raise WrongInput(
-            f"{workload}: {devices} devices cannot share a batch of {spec.batch} evenly; give another --batch"
+            f"{workload}: {devices} devices cannot share a batch of {spec.batch} evenly; "
+            f"give --batch a multiple of {devices}"
         )
     spec.check(devices)
     return Cell(
@@ -159,7 +145,7 @@ def make_cell(
         global_batch=spec.batch,
         norm_groups=devices,
         optimizer=check_optimizer(choice.optimizer or spec.default_optimizer),
-        kernels=one(choice.kernels or DEFAULT_KERNELS[platform], KERNELS, "kernels"),
+        kernels=one(choice.kernels or DEFAULT_KERNELS.get(platform, "best"), KERNELS, "kernels"),
         engine=spread.engine,
         input=one(choice.input, INPUTS, "input"),
         seed=choice.seed,
@@ -167,22 +153,28 @@ def make_cell(
 
 
 def rounds(cells: Sequence[Cell], repeats: Iterable[int], seed: int) -> Iterator[Job]:
-    """Every cell once a round, in an order drawn from the seed and the round's number."""
+    """Every cell once a round, in an order drawn from the seed and the round's number.
+
+    Emulated devices tell nothing about hardware, however often they are measured: their cells run in the first alone.
+    """
     for repeat in repeats:
-        shuffled = list(cells)
+        shuffled = [cell for cell in cells if not (cell.emulated and repeat)]
         random.Random(f"{seed} {repeat}").shuffle(shuffled)
         yield from (Job(cell=cell, repeat=repeat) for cell in shuffled)
 
 
 def warm_up_steps(cell: Cell) -> int:
     """Steps before anything is timed."""
-    return WARM_UP_STEPS.get(cell.size, 20)
+    return EMULATED_STEPS if cell.emulated else WARM_UP_STEPS.get(cell.size, 20)
 
 
 def estimate_s(cells: Iterable[Cell], repeats: int, min_time_s: float, threads: int) -> float:
     """Seconds that measuring the cells will about take, from their arithmetic and an assumed rate."""
     total = 0.0
     for cell in cells:
+        if cell.emulated:
+            total += CELL_S + EMULATED_S * cell.devices
+            continue
         step_s = workloads.get(cell.workload, cell.size, cell.global_batch).flops_per_step / (RATE_FLOPS * threads)
         windows_s, latency_s = max(min_time_s, 5 * step_s), min(50 * step_s, 1.0 + step_s)
         total += repeats * (CELL_S + warm_up_steps(cell) * step_s + windows_s + latency_s) + COMPILE_S.get(

@@ -38,7 +38,7 @@ def further(
 def unfinished(cell: Cell, target: float, records: Iterable[Record]) -> bool:
     """Whether a cell ran and its interval is wider than the target; one that never ran will not do so later."""
     ok = [found for found in records if found["cell_id"] == cell.id and found["status"] == "ok"]
-    return bool(ok) and not reached(target, ok)
+    return bool(ok) and not cell.emulated and not reached(target, ok)
 
 
 def reached(target: float, repeats: Iterable[Record]) -> bool:

@@ -135,6 +135,11 @@ def check_settings(settings: Settings) -> None:
         store.check_new(settings.out)
 
 
+def ready(cell: Cell, manifests: Mapping[str, Manifest]) -> str:
+    absence = plan.absence(cell, manifests)
+    return ": ".join(absence) if absence else "ready"
+
+
 def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> None:
     """Show the cells, what cannot run, and about how long it will take; start and write nothing."""
     cells = planned(choice, settings, manifests)
@@ -144,7 +149,7 @@ def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest
     seconds = plan.estimate_s(able, least, settings.min_time_s, len(physical_cores()))
     show.rows(
         ("cell", "batch", "optimizer", "repeats", "here"),
-        [(show.label(c), c.global_batch, c.optimizer, repeats, plan.absence(c, manifests) or "ready") for c in cells],
+        [(show.label(c), c.global_batch, c.optimizer, repeats, ready(c, manifests)) for c in cells],
     )
     rate = show.scaled(plan.RATE_FLOPS, "FLOP/s")
     more = " or more" if settings.target_ci else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__, data, plan, processes, record, store, workloads
-from bench.launch import Launcher, Outcome
+from bench.launch import Launcher
 from bench.machine import gpu
 from bench.machine.fingerprint import fingerprint
 from bench.machine.noise import NO_COUNT
@@ -18,6 +18,7 @@ from bench.plan import Job
 from bench.proof import proofs, verdict
 from bench.proof.parity import Trace
 from bench.proof.verdict import Evidence
+from bench.ranks import Outcome
 from bench.record import LATER, Record
 from bench.spec import Cell, Request, spec_hash
 
@@ -37,9 +38,8 @@ class Runner:
 
     def measure(self, job: Job) -> Outcome:
         """Run the cell once, or say why it cannot be."""
-        reason = plan.absence(job.cell, self.manifests)
-        if reason:
-            return Outcome.failed("unsupported", reason)
+        if absence := plan.absence(job.cell, self.manifests):
+            return Outcome.failed(*absence)
         with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
             outcome = self.launcher.run(self.request(job.cell, job.repeat), self.timeout_s, log)
         return self.with_gpus(outcome, watch)
@@ -90,7 +90,8 @@ class Runner:
 
     def request(self, cell: Cell, repeat: int) -> Request:
         cores = physical_cores()
-        return Request(
+        emulated: dict[str, Any] = {"min_time_s": 0.0, "latency_steps": 0, "window_steps": plan.EMULATED_STEPS}
+        request = Request(
             cell=cell,
             task="measure",
             folder=str(self.launcher.scratch / f"{cell.id}-{repeat}"),
@@ -101,6 +102,7 @@ class Runner:
             min_time_s=self.min_time_s,
             cache=str(self.launcher.scratch / "compiled" / cell.id),
         )
+        return replace(request, min_windows=plan.EMULATED_WINDOWS, **emulated) if cell.emulated else request
 
     def record(self, job: Job, outcome: Outcome, evidence: Evidence) -> Record:
         """The whole record of a job: what the worker found, and what only the runner knows."""
@@ -132,7 +134,7 @@ class Runner:
 
 NOT_MEASURED = {
     "energy_j": LATER,
-    "communication": "measured once a run, of cells on several devices",
+    "communication": "measured in the first round, where a cell has several devices",
     "effective_precision": "the cell ended before its precision was probed",
     "steps_skipped": "the cell ended before its first step",
     "windows.foreign_cpu_s": NO_COUNT,

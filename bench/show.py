@@ -15,7 +15,7 @@ from bench import metrics, record, rounds, stats
 from bench.plan import Job
 from bench.record import Record
 from bench.spec import Cell
-from bench.stats import anomalies, arms
+from bench.stats import anomalies, arms, scaling
 from bench.units import scaled
 
 # Markup is off: what is shown comes from logs and package names, and [torch] is no colour.
@@ -79,8 +79,7 @@ class Progress:
         if found["reason"]:
             said += f": {found['reason']}"
         left = "" if self.status else f" · {self._left()}"
-        name = f"{cell['workload']}/{cell['size']} {cell['impl']} {cell['variant']} {cell['precision']}{arm(cell)}"
-        note(f"[{self.finished}/{self.total}] {name} round {found['repeat'] + 1}: {said}{left}")
+        note(f"[{self.finished}/{self.total}] {label(Cell(**cell))} round {found['repeat'] + 1}: {said}{left}")
 
     def _left(self) -> str:
         if not self.finished:
@@ -108,11 +107,10 @@ def results(records: Sequence[Record], *, as_json: bool, target: float | None = 
         output.print(summary(records, target))
         for line in explanations(records):
             output.print(line)
+        scaling_rows(records)
         for found in records:
             for disturbance in metrics.disturbances(found):
-                cell = found["cell"]
-                name = f"{cell['workload']}/{cell['size']} {cell['impl']} {cell['variant']} {cell['precision']}"
-                note(f"disturbed: {name} round {found['repeat'] + 1}: {disturbance}")
+                note(f"disturbed: {label(Cell(**found['cell']))} round {found['repeat'] + 1}: {disturbance}")
         if pairs:
             rows(("cell", "b / a", "95 % interval", "p, adjusted", ""), [arms_row(pair) for pair in pairs])
     if pairs:
@@ -121,11 +119,24 @@ def results(records: Sequence[Record], *, as_json: bool, target: float | None = 
 
 def summary(records: Sequence[Record], target: float | None = None) -> Table:
     """One row a cell: throughput and step time with their intervals, memory, verdict or status, marks of oddities."""
-    columns = ("workload", "impl", "variant", "precision", "throughput", "±", "step", "memory", "parity", "odd")
+    columns = (
+        "workload",
+        "impl",
+        "variant",
+        "precision",
+        "devices",
+        "throughput",
+        "±",
+        "step",
+        "memory",
+        "parity",
+        "odd",
+    )
     table = Table(*columns, box=box.SIMPLE)
     for group in by_cell(records):
         cell, ok = group[0]["cell"], [found for found in group if found["status"] == "ok"]
         name = [f"{cell['workload']}/{cell['size']}", cell["impl"], cell["variant"] + arm(cell), cell["precision"]]
+        name.append(devices(cell))
         if ok:
             table.add_row(*name, *_figures(ok, target), _verdict(group, ok), marks(ok))
         else:
@@ -165,9 +176,39 @@ def explanations(records: Sequence[Record]) -> list[str]:
     return [f"odd: {'; '.join(meanings)}"] if meanings else []
 
 
+def scaling_rows(records: Sequence[Record]) -> None:
+    """What several devices gained, and where the rest of their time went; nothing where there was one."""
+    found = scaling.efficiencies(scaling.samples(records))
+    if not found:
+        return
+    splits = {
+        one["cell_id"]: split
+        for one in records
+        if (split := scaling.split(one["communication"], metrics.step_s(one), one["cell"]["devices"]))
+    }
+    head = ("cell", "per device", "efficiency", "95 % interval", "compute", "imbalance", "exchange", "all-reduce")
+    rows(head, [scaling_row(one, splits.get(Cell(**one.cell).id), records) for one in found])
+    if any(Cell(**one.cell).emulated for one in found):
+        output.print("Emulated devices share the cores of this processor: their scaling is not that of hardware.")
+
+
+def scaling_row(found: scaling.Efficiency, split: scaling.Split | None, records: Iterable[Record]) -> tuple[str, ...]:
+    """Efficiency, shares of a step, and the bandwidth of the gradients' all-reduce."""
+    cell = Cell(**found.cell)
+    own = [one for one in records if one["cell_id"] == cell.id and one["status"] == "ok"]
+    rate = stats.geometric_mean(values_of("throughput_per_device_per_s", own)).mean
+    between = "" if found.low is None or found.high is None else f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
+    first = (f"{label(cell)}{' emulated' if cell.emulated else ''}", scaled(rate, f"{own[0]['item']}/s"))
+    if split is None:
+        return *first, f"{100 * found.value:.1f} %", between, "", "", "", ""
+    parts = (split.compute_s, split.imbalance_s, split.exposed_s)
+    shares = ("" if part is None else f"{100 * part / split.step_s:.0f} %" for part in parts)
+    return *first, f"{100 * found.value:.1f} %", between, *shares, scaled(split.bytes_per_s, "B/s")
+
+
 def arms_row(pair: arms.Pair) -> tuple[str, ...]:
     cell, found = pair.cell, pair.found
-    name = f"{cell['workload']}/{cell['size']} {cell['impl']} {cell['variant']} {cell['precision']}"
+    name = Cell(**cell).label  # pyright: ignore[reportArgumentType]
     between = "" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
     p = "" if pair.p is None else f"{pair.p:.2g}"
     return name, f"{found.ratio:.3f}", between, p, "named" if pair.named else ""
@@ -178,8 +219,21 @@ def by_cell(records: Iterable[Record]) -> list[list[Record]]:
     groups: dict[str, list[Record]] = {}
     for found in records:
         groups.setdefault(found["cell_id"], []).append(found)
-    keys = ("workload", "size", "precision", "impl", "variant", "arm")
-    return sorted(groups.values(), key=lambda group: [group[0]["cell"].get(key) or "" for key in keys])
+    keys = ("workload", "size", "precision", "impl", "variant", "arm", "scaling", "devices", "engine")
+    return sorted(groups.values(), key=lambda group: [_sortable(group[0]["cell"].get(key)) for key in keys])
+
+
+def _sortable(value: object) -> tuple[bool, float, str]:
+    """Numbers in their order, then words, nothing first."""
+    number = isinstance(value, int)
+    return value is not None, float(value) if number else 0.0, "" if number or value is None else str(value)
+
+
+def devices(cell: Mapping[str, Any]) -> str:
+    """How many, and what else there is to know of them."""
+    wrapped = " distributed" if (cell["devices"], cell["engine"]) == (1, "distributed") else ""
+    kind = " emulated" if cell["platform"] == "cpu" and cell["devices"] > 1 else ""
+    return f"{cell['devices']}{wrapped}{kind}{' strong' if cell['scaling'] == 'strong' else ''}"
 
 
 def values_of(metric: str, records: Iterable[Record]) -> list[float]:

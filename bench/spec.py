@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bench.precision import FIRST_SCALE
@@ -176,6 +176,10 @@ class Cell:
         return (
             f"{self.workload}/{self.size} {self.impl} {self.variant} {self.precision} ×{self.devices}{wrapped}{strong}"
         )
+
+    def on_one_device(self) -> "Cell":
+        """A cell that computes the same function on one device, without an engine for several."""
+        return replace(self, devices=1, batch_per_device=self.global_batch, scaling=None, engine="plain")
 
     @property
     def groups_per_device(self) -> int:

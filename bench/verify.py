@@ -5,7 +5,7 @@ the end. In float32 its losses are compared with another framework's float64.
 """
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +14,7 @@ from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
-from bench import plan, show, workloads
+from bench import plan, show, spread, workloads
 from bench.launch import Launcher
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
@@ -34,6 +34,7 @@ LEFT_OUT = {
     ("gan", "small", "xla"),
     ("autoencoder", "small", "xla"),
 }  # by default, as they take half a minute a step
+SPREAD = ("tiny", "base-twin")  # sizes at which several devices are proven
 OTHERS_ON = ("autoencoder", "tiny")  # where every optimizer but the workload's own is proven, in float64
 OTHERS = ("adamw", "adam+clip+cosine", "rmsprop", "rmsprop-centered+cosine", "sgd+clip", "sgd-nesterov+clip+cosine")
 
@@ -53,7 +54,7 @@ class Row:
 def verify(choice: Choice, steps: int | None, timeout_s: float, manifests: Mapping[str, Manifest]) -> list[Row]:
     """Run and compare what was chosen; a row for each cell whose framework is installed."""
     cells = plan_cells(choice, manifests)
-    groups = [list(found) for _, found in groupby(cells, key=lambda cell: (cell.workload, cell.size, cell.optimizer))]
+    groups = [list(found) for _, found in groupby(cells, key=function)]
     counts = [steps or STEPS[group[0].size] for group in groups]
     rows: list[Row] = []
     with (
@@ -61,7 +62,10 @@ def verify(choice: Choice, steps: int | None, timeout_s: float, manifests: Mappi
         show.Progress(f"{len(cells)} cells to verify") as progress,
         side_by_side(launcher, timeout_s, progress.note) as submit,
     ):
-        wanted = [{cell: submit(cell, n) for cell in traced(group)} for group, n in zip(groups, counts, strict=True)]
+        wanted = [
+            {cell: submit(cell, n) for cell in traced(group, manifests)}
+            for group, n in zip(groups, counts, strict=True)
+        ]
         for group, count in zip(groups, counts, strict=True):
             traces = wanted.pop(0)  # so that they are gone when they have been compared
             rows += verify_workload(group, count, lambda cell, _, of=traces: of[cell].result(), manifests)
@@ -111,9 +115,21 @@ def side_by_side(
         pool.shutdown()
 
 
-def traced(cells: Sequence[Cell]) -> list[Cell]:
-    """All whose traces stand in a comparison: float64 of each, asked for or not, then what else was asked for."""
+def function(cell: Cell) -> tuple[object, ...]:
+    """What is the same in cells that compute one function: they are compared with one another."""
+    return cell.workload, cell.size, cell.optimizer, cell.global_batch, cell.norm_groups
+
+
+def traced(cells: Sequence[Cell], manifests: Mapping[str, Manifest]) -> list[Cell]:
+    """All whose traces stand in a comparison, asked for or not.
+
+    Float64 of each, and where there are several devices of each framework on one; then what else was asked for.
+    """
     doubles = dict.fromkeys(replace(cell, precision="fp64") for cell in cells)
+    if any(cell.devices > 1 for cell in cells):
+        for cell in list(doubles):
+            variant = manifests[cell.impl].default_variant[cell.platform]
+            doubles[replace(cell.on_one_device(), variant=variant)] = None
     return [*doubles, *(cell for cell in cells if cell not in doubles)]
 
 
@@ -130,7 +146,10 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
     By default each workload at all sizes with its own optimizer in float64 and float32, then the other optimizers.
     """
     chosen = plan.names(choice.workload, workloads.WORKLOADS, "workload")
-    wanted = replace(choice, variant=choice.variant or ("all",), precision=choice.precision or DEFAULT_PRECISIONS)
+    precisions = choice.precision or DEFAULT_PRECISIONS
+    wanted = replace(
+        choice, variant=choice.variant or ("all",), precision=precisions, devices=1, device_counts=(), platform="cpu"
+    )
     cells: list[Cell] = []
     for workload in chosen:
         for size in (choice.size,) if choice.size else workloads.SIZES:
@@ -140,7 +159,29 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
         doubles = replace(wanted, workload=OTHERS_ON[:1], size=OTHERS_ON[1], precision=("fp64",))
         for optimizer in OTHERS:
             cells += plan.plan_cells(replace(doubles, optimizer=optimizer), manifests)
-    return [cell for cell in cells if plan.absence(cell, manifests) is None]
+    cells = [cell for cell in cells if plan.absence(cell, manifests) is None]
+    counts = device_counts(choice)
+    if counts == [1]:
+        return cells
+    return cells + [one for count in counts for one in spread_out(cells, count, choice, manifests)]
+
+
+def spread_out(cells: Iterable[Cell], count: int, choice: Choice, manifests: Mapping[str, Manifest]) -> Iterator[Cell]:
+    """The cells on so many devices: of what was not chosen the sizes of `SPREAD`, the workload's own optimizer, and
+    on more than two devices the default variant.
+    """
+    for cell in cells:
+        variant = choice.variant or count <= 2 or cell.variant == manifests[cell.impl].default_variant[cell.platform]
+        own = cell.optimizer == workloads.get(cell.workload, cell.size).default_optimizer
+        if variant and (choice.size or cell.size in SPREAD) and (choice.optimizer or own):
+            on_several = replace(cell, devices=count, norm_groups=count, engine="distributed")
+            yield proofs.at_size(on_several, cell.size)
+
+
+def device_counts(choice: Choice) -> list[int]:
+    """Those of a sweep, and with more than two devices 3: some mistakes hide where each count halves the next."""
+    counts = spread.device_counts(choice.devices, choice.device_counts)
+    return sorted({*counts, 3}) if not choice.device_counts and counts[-1] > 3 else counts
 
 
 def left_out(cell: Cell) -> bool:
@@ -157,7 +198,7 @@ def verify_workload(
     cells: Sequence[Cell], steps: int, run: Callable[[Cell, int], Trace], manifests: Mapping[str, Manifest]
 ) -> list[Row]:
     """Rows for the cells of one workload at one size. Float64 is traced whether or not it was asked for."""
-    references: dict[tuple[str, str], Trace] = {}
+    references: dict[parity.Key, Trace] = {}
     failures: dict[str, str] = {}
 
     def attempt(cell: Cell) -> Trace | None:
@@ -167,7 +208,7 @@ def verify_workload(
             failures[cell.id] = str(error)
             return None
 
-    doubles = {(cell.impl, cell.variant): cell for cell in traced(cells) if cell.precision == "fp64"}
+    doubles = {key_of(cell): cell for cell in traced(cells, manifests) if cell.precision == "fp64"}
     for key, cell in doubles.items():
         if trace := attempt(cell):
             references[key] = trace
@@ -179,9 +220,13 @@ def verify_workload(
     return rows
 
 
+def key_of(cell: Cell) -> parity.Key:
+    return cell.impl, cell.variant, cell.engine, str(cell.devices)
+
+
 def judge_doubles(
-    cells: Mapping[tuple[str, str], Cell],
-    traces: Mapping[tuple[str, str], Trace],
+    cells: Mapping[parity.Key, Cell],
+    traces: Mapping[parity.Key, Trace],
     failures: Mapping[str, str],
     steps: int,
     manifests: Mapping[str, Manifest],
@@ -221,7 +266,7 @@ def is_proof(cell: Cell, steps: int) -> bool:
 def judge_single(
     cell: Cell,
     trace: Trace | None,
-    references: Mapping[tuple[str, str], Trace],
+    references: Mapping[parity.Key, Trace],
     failures: Mapping[str, str],
     steps: int,
 ) -> Row:
@@ -245,9 +290,17 @@ def plain(row: Row) -> dict[str, Any]:
         return value if math.isfinite(value) else None
 
     difference = {} if row.difference is None else asdict(row.difference)
-    cell = {name: getattr(row.cell, name) for name in ("workload", "size", "optimizer", "impl", "variant", "precision")}
+    names = (
+        "workload", "size", "optimizer", "impl", "variant", "precision", "devices", "engine", "norm_groups",
+    )  # fmt: skip
+    cell = {name: getattr(row.cell, name) for name in names}
     told = {name: number(difference[name]) if name in difference else None for name in ("loss", "param", "slot")}
     return {**cell, "steps": row.steps, "equal": row.equal, **told, "against": row.against, "reason": row.reason}
+
+
+def devices_of(cell: Cell) -> str:
+    """Devices of a cell; on one also whether behind the engine for several."""
+    return f"{cell.devices}{' distributed' if (cell.devices, cell.engine) == (1, 'distributed') else ''}"
 
 
 def table(rows: Sequence[Row]) -> None:
@@ -258,13 +311,13 @@ def table(rows: Sequence[Row]) -> None:
 
     show.rows(
         (
-            "workload", "optimizer", "impl", "variant", "precision", "steps",
+            "workload", "optimizer", "impl", "variant", "precision", "devices", "steps",
             "losses", "parameters", "slots", "against", "verdict",
         ),
         (
             (
                 f"{row.cell.workload}/{row.cell.size}", row.cell.optimizer,
-                row.cell.impl, row.cell.variant, row.cell.precision, row.steps,
+                row.cell.impl, row.cell.variant, row.cell.precision, devices_of(row.cell), row.steps,
                 *((number(d.loss), number(d.param), number(d.slot)) if (d := row.difference) else ("", "", "")),
                 row.against, "equal" if row.equal else row.reason or "differs",
             )

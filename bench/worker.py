@@ -132,12 +132,13 @@ def train(request: "Request", package: str, found: Found) -> None:
     describe(training, backend, code, found)
     manifest = importlib.import_module(f"{package}.manifest")
     found.fields["flags"] = environment.recorded(os.environ, manifest.ENVIRONMENT)
+    well = all(ok for (ok,) in training.gather([found.fields["status"] == "ok"]))
+    if exchange.is_measured(request) and well:  # together or not at all
+        found.phase = "communication"
+        found.fields["communication"] = exchange.measured(training, request, backend, code)
     if request.task == "measure" and request.rank == 0:
         found.phase = "precision probes"
         probe_precision(request, importlib.import_module(f"{package}.probe"), found)
-    if exchange.is_measured(request) and found.fields["status"] == "ok":
-        found.phase = "communication"
-        found.fields["communication"] = exchange.measured(training, request, backend, code)
 
 
 def bind(cpus: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ numbers, and differ only in how: in framework, variant, kernels, engine or arm. 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -95,7 +96,8 @@ class Group:
     def setting(self) -> str:
         """What else its cells have in common, such as `fp32, batch 48, adam, 1 cpu device`."""
         row = self.first
-        devices = plural(row["devices"] or 1, f"{row['platform'] or '?'} device")
+        kind = "emulated cpu" if emulated(row) else row["platform"] or "?"
+        devices = plural(row["devices"] or 1, f"{kind} device")
         parts = [row["precision"] or "?", f"batch {row['global_batch']}", row["optimizer"] or "?", devices]
         host = ["input from the host"] if row["input"] == "host" else []
         return ", ".join(short(str(part)) for part in [*parts, row["scaling"], *host] if part)
@@ -114,6 +116,11 @@ class Group:
         """A metric's unit, with the word for what this group counts: `images/s`."""
         items = (row["item"] for cell in self.cells for row in cell.ok if row["item"])
         return BY_NAME[metric].unit.replace("item", short(next(items, "items")))
+
+
+def emulated(cell: Mapping[str, Any]) -> bool:
+    """Whether a row's or cell's devices share the cores of a processor."""
+    return cell["platform"] == "cpu" and (cell["devices"] or 1) > 1
 
 
 def groups(frame: pd.DataFrame) -> list[Group]:

@@ -32,6 +32,7 @@ NUMERIC = (
     "memory_bytes",
     "energy_j",
     "drift",
+    "communication",
 )
 CELL_WHOLE = ("devices", "nodes", "batch_per_device", "global_batch", "norm_groups", "seed")
 CELL = (
@@ -231,7 +232,7 @@ NESTED = (
     _column("losses", "object", _losses),
     *(
         _column(f"{name}_map", "object", _mapping(name))
-        for name in ("versions", "flags", "absent", "machine", "optimisations")
+        for name in ("versions", "flags", "absent", "machine", "optimisations", "communication")
     ),
 )  # what the page needs besides
 COLUMNS = (*FLAT, *NESTED)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from bench.metrics import METRICS
 from bench.units import share, shown
-from report import figures, tables
-from report.cells import BY_NAME, Group, estimate, short
+from report import figures, scaling, tables
+from report.cells import BY_NAME, Group, emulated, estimate, short
 from report.layout import Figure
 from report.trajectories import largest_difference, loss_names
 
@@ -50,6 +50,7 @@ def sections(place: int, groups: Sequence[Group], palette: Palette) -> list[Sect
     """All sections that have something to show; `place` keeps the ids of several runs apart."""
     found = [
         throughput(groups, palette),
+        devices(groups, palette),
         losses(groups, palette),
         *(of_metric(groups, palette, name) for name in MEMORY),
         cold_start(groups, palette),
@@ -91,6 +92,31 @@ def _alt(group: Group, name: str) -> str:
         for cell in group.cells
     ]
     return f"Bar chart, {BY_NAME[name].label.lower()} of {group.title}, {group.setting}: {'; '.join(said)}."
+
+
+def devices(groups: Sequence[Group], palette: Palette) -> Section:
+    """How cells scale with their devices."""
+    found = scaling.points(groups)
+    intro = (
+        "The rate of N devices over N times the rate of one device behind the same engine, from the same rounds. Where "
+        "devices exchange nothing a step takes its computation; imbalance is how much longer the slowest device takes "
+        "than their mean, exchange what the step takes on top of that. "
+    )
+    if any(emulated(point.found.cell) for point in found):
+        intro += (
+            "Emulated devices share the cores of one processor: they prove the mathematics, not what hardware does."
+        )
+    panels = [
+        Panel(
+            title=members[0].group.title,
+            setting=scaling.setting(members[0]),
+            caption="Emulated: this is not how hardware scales." if emulated(members[0].found.cell) else "",
+            alt=f"Line chart, efficiency by devices: {'; '.join(scaling.told(point) for point in members)}.",
+            figure=scaling.curve(members, palette),
+        )
+        for members in scaling.charts(found)
+    ]
+    return Section(id="scaling", title="Scaling", intro=intro, panels=panels, table=tables.devices(found))
 
 
 def losses(groups: Sequence[Group], palette: Palette) -> Section:

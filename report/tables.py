@@ -7,16 +7,20 @@ from pathlib import Path
 
 from bench import store
 from bench.store import WrongInput
-from bench.units import digits, interval, share, shown
+from bench.units import digits, interval, scaled, share, shown
 from report.cells import BY_NAME, Cell, Group, estimate, plural, short
 from report.exports import FORMATS, flat
 from report.figures import PHASES
 from report.files import save
+from report.scaling import Point, percent
+from report.scaling import interval as bounds
 from report.trajectories import differences, loss_curves, loss_names
 
 NONE = "-"
 NUMERIC = (
     "throughput", "step", "memory over baseline", "difference from float64", "drift", "value", "95 % interval",
+    "efficiency", "rate of a device", "computation", "imbalance", "exchange", "all-reduce of the gradients",
+    "bandwidth",
     "first", "last", "steps", "largest difference", *(BY_NAME[name].label.lower() for name, _ in PHASES),
 )  # fmt: skip
 HASH_DIGITS = 12  # of a proof's key, enough to find it
@@ -80,6 +84,26 @@ def cold_start(groups: Sequence[Group]) -> Table:
         for cache in ("cold", "warm")
         if (rows := [row for row in cell.ok if row["compile_cache"] == cache])
     )  # fmt: skip
+
+
+def devices(points: Sequence[Point]) -> Table:
+    """One line for each cell on several devices."""
+    return _table((point.group, point.cell, _devices(point)) for point in points)
+
+
+def _devices(point: Point) -> dict[str, str]:
+    split = point.split
+    parts = (split.compute_s, split.imbalance_s, split.exposed_s) if split else (None, None, None)
+    shares = [NONE if part is None or split is None else f"{100 * part / split.step_s:.0f} %" for part in parts]
+    return {
+        "rate of a device": _shown(point.group, point.cell, "throughput_per_device_per_s"),
+        "efficiency": percent(point.found.value),
+        "95 % interval": bounds(point.found) or NONE,
+        **dict(zip(("computation", "imbalance", "exchange"), shares, strict=True)),
+        "all-reduce of the gradients": scaled(split.exchange_s, "s") if split else NONE,
+        "bandwidth": scaled(split.bytes_per_s, "B/s") if split else NONE,
+        "repeats": point.cell.repeats,
+    }
 
 
 def losses(groups: Sequence[Group]) -> Table:

@@ -185,15 +185,16 @@ class Judgement:
     reason: str | None = None
 
 
-def judge(
-    traces: Mapping[tuple[str, str], Trace], params: Mapping[str, Param], lr: float
-) -> dict[tuple[str, str], Judgement]:
-    """Which float64 traces, by (impl, variant), compute the same function.
+Key = tuple[str, ...]
+
+
+def judge(traces: Mapping[Key, Trace], params: Mapping[str, Param], lr: float) -> dict[Key, Judgement]:
+    """Which float64 traces compute the same function; a key names the framework first, then what makes it another.
 
     A trace is equal if it agrees with at least half of the other frameworks, and with one at least; with a framework
     if with any variant of it. So one framework's mistake is laid to that framework, and a variant's to the variant.
     """
-    found: dict[tuple[str, str], Judgement] = {}
+    found: dict[Key, Judgement] = {}
     for key, trace in traces.items():
         if apart := devices_apart(trace, params, lr):
             reason = f"has devices that differ by {apart.largest:.1e} in {apart.worst}"
@@ -201,11 +202,11 @@ def judge(
             continue
         others = {other: compare(trace, traces[other], params, lr) for other in traces if other[0] != key[0]}
         agreeing = {other: diff for other, diff in others.items() if diff.within_fp64}
-        frameworks, against = ({name for name, _ in some} for some in (others, agreeing))
+        frameworks, against = ({name for name, *_ in some} for some in (others, agreeing))
         if not others:
             found[key] = Judgement(equal=False, difference=None, against=(), reason="no other framework to agree with")
         elif against and 2 * len(against) >= len(frameworks):
-            names = tuple(dict.fromkeys(name for name, _ in agreeing))
+            names = tuple(dict.fromkeys(name for name, *_ in agreeing))
             found[key] = Judgement(equal=True, difference=largest_of(agreeing.values()), against=names)
         else:
             nearest = min(others, key=lambda other: others[other].largest)

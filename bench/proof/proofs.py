@@ -56,6 +56,7 @@ def proof_key(manifest: Manifest, cell: Cell) -> str:
             "optimizer": cell.optimizer,
             "network": network,
             "devices": cell.devices,
+            "engine": cell.engine,
             "norm_groups": cell.norm_groups,
             "kernels": "plain",
             "tolerance": parity.FP64,
@@ -66,12 +67,17 @@ def proof_key(manifest: Manifest, cell: Cell) -> str:
 def proof_cell(cell: Cell) -> Cell:
     """The cell whose float64 trace proves this cell's network."""
     of_network = at_size(cell, workloads.STAND_INS[cell.size])
-    return replace(of_network, precision="fp64", kernels="plain", seed=0, input="device", arm=None)
+    same = {"seed": 0, "input": "device", "scaling": None, "arm": None}
+    return replace(of_network, precision="fp64", kernels="plain", platform="cpu", **same)
 
 
 def at_size(cell: Cell, size: str) -> Cell:
-    """The cell at another size, with that size's own batch."""
-    batch = workloads.get(cell.workload, size).batch
+    """The cell at a size, if it is another with that size's own batch, or the next batch that its devices can share.
+
+    A norm group then holds two samples at least.
+    """
+    batch = cell.global_batch if cell.size == size else workloads.get(cell.workload, size).batch
+    batch = max(-(-batch // cell.norm_groups), 2) * cell.norm_groups
     return replace(cell, size=size, batch_per_device=batch // cell.devices, global_batch=batch)
 
 
@@ -121,7 +127,7 @@ def run_kernels(launcher: Launcher, cell: Cell, request: Request, timeout_s: flo
 def make_proofs(
     cell: Cell, impl: str, installed: Mapping[str, Manifest], run: Callable[[Cell, int], Trace]
 ) -> dict[str, dict[str, Any]]:
-    """Trace the cell in its own framework and, in their default variants, in the others.
+    """Trace the cell in its own framework and, in their default variants and on one device, in the others.
 
     Returns:
         By key, what was found of the cell itself, and the others' proofs where they are equal: where they are not,
@@ -133,9 +139,10 @@ def make_proofs(
     cells: dict[tuple[str, str], Cell] = {}
     failures: dict[tuple[str, str], str] = {}
     for name, manifest in installed.items():
-        variant = cell.variant if name == impl else manifest.default_variant[cell.platform]
+        variant = cell.variant if name == impl else manifest.default_variant["cpu"]
         if manifest.has(cell.workload):
-            cells[name, variant] = replace(cell, impl=name, variant=variant)
+            of_impl = cell if name == impl else cell.on_one_device()
+            cells[name, variant] = replace(of_impl, impl=name, variant=variant)
             try:
                 traces[name, variant] = run(cells[name, variant], steps)
             except TraceFailed as error:

@@ -56,8 +56,9 @@ def find_reference(
             return found
         if not manifest.has(cell.workload):
             continue
-        variant = manifest.default_variant[cell.platform]
-        partner = replace(cell, impl=name, variant=variant, precision="fp64", kernels="plain", input="device", arm=None)
+        variant = manifest.default_variant["cpu"]
+        plain = {"kernels": "plain", "input": "device", "arm": None}
+        partner = replace(cell.on_one_device(), impl=name, variant=variant, precision="fp64", platform="cpu", **plain)
         try:
             trace = run(partner, steps)
         except TraceFailed as error:

@@ -108,8 +108,9 @@ def reconstruction(net: nn.Module, x_BCHW: Tensor) -> Tensor:
     return F.mse_loss(net(x_BCHW).to(x_BCHW.dtype), x_BCHW, reduction="sum") / x_BCHW.shape[0]
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and slots."""
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
+    """Arrays by the spec's names, in its layout, of this process's only device: parameters and slots."""
+    del device
     wanted = optimizers.names(state.params, state.update) if names is None else names
     return optimizers.export(state.params, [state.update], wanted)
 

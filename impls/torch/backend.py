@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.spec import Request
+from bench.spec import Request, Unavailable
+
+from . import exchange
 
 _device = torch.device("cpu")
 _codes: list[CodeType] = []  # of the programs that were built
@@ -33,9 +35,29 @@ def configure(request: Request) -> None:
         torch.set_num_interop_threads(1)  # eager mode runs one operator at a time, in the backward pass too
     set_precision(request)
     torch.backends.cudnn.benchmark = True  # shapes never change
-    _device = torch.device(request.cell.platform)
+    _device = find_device(request)
+    exchange.join(request)
     if request.cell.variant == "compile":
         configure_compiler(request)
+
+
+def find_device(request: Request) -> torch.device:
+    """The device of this process; PyTorch calls AMD's GPUs cuda too.
+
+    Raises:
+        Unavailable: PyTorch does not see it.
+    """
+    if request.cell.platform == "cpu":
+        return torch.device("cpu")
+    built = torch.version.hip if request.cell.platform == "rocm" else torch.version.cuda
+    if not built:
+        raise Unavailable(
+            f"PyTorch {torch.__version__} is not built for {request.cell.platform}: install a build that is"
+        )
+    if (found := torch.cuda.device_count()) <= request.rank:
+        raise Unavailable(f"PyTorch sees {found} {request.cell.platform} device(s), {request.cell.devices} are needed")
+    torch.cuda.set_device(request.rank)
+    return torch.device("cuda", request.rank)
 
 
 def set_precision(request: Request) -> None:
@@ -70,7 +92,12 @@ def configure_compiler(request: Request) -> None:
 def program(
     loss: Callable[..., Tensor], params: Sequence[nn.Parameter], request: Request, scale: Tensor | None = None
 ) -> Callable[..., Tensor]:
-    """What computes a loss of some tensors and leaves its gradients, times the scale, in `params` and these alone."""
+    """What computes a loss of some tensors and leaves its gradients, times the scale, in `params` and these alone.
+
+    With several devices the gradients are the mean over them.
+    """
+    if request.cell.engine == "distributed":
+        return exchange.averaged(forward_program(loss, request), params, request, scale)
     if request.cell.variant == "eager":
 
         def eager(*inputs: Tensor) -> Tensor:
@@ -102,6 +129,18 @@ def program(
 compiled = torch.compile(fullgraph=True, dynamic=False)  # a decorator: one program, or an error
 
 
+def forward_program(loss: Callable[..., Tensor], request: Request) -> Callable[..., Tensor]:
+    """A loss whose gradients PyTorch is to take bucket by bucket: one program, which it splits at the buckets."""
+    if request.cell.variant == "eager":
+        return loss
+
+    def forward(*inputs: Tensor) -> Tensor:
+        return loss(*inputs)
+
+    _codes.append(forward.__code__)
+    return compiled(forward)
+
+
 def programs() -> int:
     """How many were built to be compiled."""
     return len(_codes)
@@ -119,9 +158,24 @@ def like(param: Tensor, gradient: Tensor) -> Tensor:
     return gradient if gradient.stride() == param.stride() else torch.empty_like(param).copy_(gradient)
 
 
+def device() -> torch.device:
+    """The one that this process has."""
+    return _device
+
+
 def devices() -> list[str]:
     """Names of the devices in use."""
     return [torch.cuda.get_device_name(_device) if _device.type == "cuda" else "cpu"]
+
+
+def gather(numbers: Sequence[float]) -> list[list[float]]:
+    """The numbers of every process of the cell, by rank; returns when all have given theirs."""
+    return exchange.gather(numbers)
+
+
+def all_reduce(elements: int) -> Callable[[], object]:
+    """What dispatches one all-reduce over all devices of a float32 vector of so many elements on each."""
+    return exchange.all_reduce(elements, _device)
 
 
 def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import backend, layers, optimizers
+from . import backend, exchange, layers, optimizers
 
 Found = dict[str, str | bool]
 
@@ -21,6 +21,7 @@ def seen(net: nn.Module, forms: layers.Forms, variant: str, updates: Iterable[op
         "products": str(forms.product).removeprefix("torch."),
         "reduced_precision_sums": reduced_precision_sums(),
         "tf32": tf32(forms.device),
+        "gradient_exchange": exchange.describe(),
         "loss_scaling": all(update.loss_scale is not None for update in updates),
         "fused_optimizer": any("_fused_" in kernel for kernel in kernels),
         "optimizer_kernel": " + ".join(kernels),

@@ -102,7 +102,7 @@ def build(
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, Tensor]]]]:
     """State with `params` on the device, and the step."""
     forms = layers.choose(request)
-    net = Net(workload, params, request.cell.norm_groups, forms)
+    net = Net(workload, params, request.cell.groups_per_device, forms)
     named = layers.named(net)
 
     def update(prefix: str) -> optimizers.Update:
@@ -139,8 +139,12 @@ def generator_loss(net: Net, z_BZ: Tensor) -> Tensor:
     return layers.softplus(-net.d(net.g(z_BZ))).mean()
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters, slots, `mean/` and `var/` statistics."""
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
+    """Arrays by the spec's names, in its layout, of this process's only device.
+
+    Parameters, slots, and the means over its norm groups of `mean/` and `var/` statistics.
+    """
+    del device
     nets = {"d": state.net.d, "g": state.net.g}
     norms = {
         f"{kind}/{prefix}.norm{i}": norm

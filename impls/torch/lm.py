@@ -50,7 +50,7 @@ def attention_for(request: Request, context: int) -> Attend:
 def causal_mask(request: Request, context: int) -> Tensor:
     """What is added to scores: −∞ where a key is later than the query."""
     kept = getattr(torch, stored(request.cell.precision))
-    return torch.full((context, context), -math.inf, dtype=kept, device=request.cell.platform).triu(1)
+    return torch.full((context, context), -math.inf, dtype=kept, device=backend.device()).triu(1)
 
 
 class Block(nn.Module):
@@ -135,8 +135,9 @@ def cross_entropy(net: nn.Module, token_BS: Tensor) -> Tensor:
     return F.cross_entropy(logits_BTV.flatten(0, 1), token_BS[:, 1:].flatten())
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and slots."""
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
+    """Arrays by the spec's names, in its layout, of this process's only device: parameters and slots."""
+    del device
     wanted = optimizers.names(state.params, state.update) if names is None else names
     return optimizers.export(state.params, [state.update], wanted)
 
@@ -167,7 +168,7 @@ def run_attention(workload: Lm, request: Request, form: str) -> dict[str, NDArra
     attend = partial(plain_attention, causal_mask(chosen, workload.context))
     shape = (2, workload.heads, workload.context, workload.head_width)
     rng = np.random.default_rng(0)
-    q, k, v, given = (torch.tensor(rng.normal(size=shape), dtype=dtype, device=request.cell.platform) for _ in range(4))
+    q, k, v, given = (torch.tensor(rng.normal(size=shape), dtype=dtype, device=backend.device()) for _ in range(4))
     inputs = [x.requires_grad_() for x in (q, k, v)]
     out = (fused_attention if form == "best" else attend)(*inputs)
     gradients = torch.autograd.grad(out, inputs, given)

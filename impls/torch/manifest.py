@@ -5,7 +5,9 @@ MODULE = "torch"
 PACKAGES: tuple[tuple[str, ...], ...] = (("torch",),)
 
 VARIANTS = ("eager", "compile")
-DEFAULT_VARIANT = {"cpu": "eager"}
+DEFAULT_VARIANT = {"cpu": "eager", "cuda": "compile", "rocm": "compile"}
+UNSUPPORTED = {"tpu": "PyTorch reaches TPUs through torch_xla alone, which this implementation does not drive"}
+PROCESS_PER_DEVICE = True
 PROGRAMS = {"compile": "g++"}  # what a variant runs
 
 ENVIRONMENT: dict[str, str] = {

@@ -1,4 +1,7 @@
-"""What can go wrong in a worker, by the name in the environment variable `FAKE_FAULT`: `<kind>-<phase>`."""
+"""What can go wrong in a worker, by the name in the environment variable `FAKE_FAULT`: `<kind>-<phase>`.
+
+In all processes of a cell, or in those whose ranks `FAKE_RANK` lists.
+"""
 
 import os
 import signal
@@ -7,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+from tests.fake import ranks
+
 
 def fail_in(phase: str) -> None:
     """Go wrong now if this is the phase."""
     kind, _, where = os.environ.get("FAKE_FAULT", "").partition("-")
-    if where != phase:
+    if where != phase or str(ranks.rank) not in os.environ.get("FAKE_RANK", str(ranks.rank)).split(","):
         return
     match kind:
         case "raise":

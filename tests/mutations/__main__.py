@@ -46,11 +46,13 @@ class Laboratory:
             planted: dict[tuple[str, str], tuple[Manifest, Future[Trace]]] = {}
             for name in names:
                 for cell in cells_of(MISTAKES[name]):
-                    honest = on_one_device(cell)
+                    honest = cell.on_one_device()
                     if honest not in self.honest:
                         self.honest[honest] = submit(honest, STEPS[cell.size])
+                    if cell.impl not in impls:
+                        continue
                     edits = edits_of(cell.impl)[name]
-                    if cell.impl in impls and not isinstance(edits, str):
+                    if not isinstance(edits, str):
                         mutant = self.plant(cell.impl, name, edits)
                         planted[name, cell.impl] = mutant, submit(cell, STEPS[cell.size], mutant)
             return {
@@ -65,7 +67,7 @@ class Laboratory:
         cells = cells_of(mistake)
 
         def run(cell: Cell, _: int) -> Trace:
-            return (trace if cell.impl == mutant.name else self.honest[on_one_device(cell)]).result()
+            return (trace if cell.impl == mutant.name else self.honest[cell.on_one_device()]).result()
 
         rows = verify.verify_workload(cells, STEPS[mistake.size], run, {**manifests.find(), mutant.name: mutant})
         (row,) = [row for row in rows if row.cell.impl == mutant.name]
@@ -102,11 +104,6 @@ def cells_of(mistake: Mistake) -> list[Cell]:
         )
         for cell in cells
     ]
-
-
-def on_one_device(cell: Cell) -> Cell:
-    """What computes the same function without any engine for several devices: see `bench.spec.Cell.norm_groups`."""
-    return replace(cell, devices=1, batch_per_device=cell.global_batch, engine="plain")
 
 
 def edits_of(impl: str) -> Mapping[str, Sequence[Edit] | str]:

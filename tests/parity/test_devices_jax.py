@@ -49,10 +49,6 @@ def cell_of(workload: str, precision: str, devices: int, norm_groups: int, optim
     return replace(cell, devices=devices, batch_per_device=share, norm_groups=norm_groups, engine="distributed")
 
 
-def on_one_device(cell: Cell) -> Cell:
-    return replace(cell, devices=1, batch_per_device=cell.global_batch, engine="plain")
-
-
 def trace(launcher: Launcher, cell: Cell) -> Trace:
     cores = physical_cores()
     request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
@@ -65,7 +61,7 @@ def test_several_devices_compute_what_one_does(
 ) -> None:
     """Reached 5e-16 in losses, 2e-13 in parameters, 3e-14 in slots; and each device holds the very same bits."""
     cell = cell_of(workload, "fp64", devices, norm_groups, optimizer)
-    several, one = trace(launcher, cell), trace(launcher, on_one_device(cell))
+    several, one = trace(launcher, cell), trace(launcher, cell.on_one_device())
     spec = workloads.get(workload, "tiny")
     difference = parity.compare(one, several, spec.param_specs(), spec.optimizer(optimizer).lr)
     assert difference.loss <= 1e-13 and difference.param <= 1e-11 and difference.slot <= 1e-11, difference

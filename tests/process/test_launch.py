@@ -57,7 +57,7 @@ def test_measures_with_input_from_the_host(launcher: Launcher, tmp_path: Path) -
 
 def test_traces(launcher: Launcher, tmp_path: Path) -> None:
     outcome = run(launcher, tmp_path / "cell", task="trace")
-    assert outcome.ok and (tmp_path / "cell" / "state.npz").exists()
+    assert outcome.ok and (tmp_path / "cell" / "state-0.npz").exists()
 
 
 @pytest.mark.parametrize(

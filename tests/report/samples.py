@@ -28,6 +28,7 @@ MACHINE = {
 }
 REASONS = {
     "energy_j": LATER,
+    "communication": "one device exchanges nothing",
     "drift": "float64 is what others drift from",
     "steps_skipped": "the cell ended before its first step",
     "effective_precision": "the cell ended before its precision was probed",
