@@ -50,6 +50,7 @@ class State(NamedTuple):
 
 
 Batch = Mapping[str, Array]
+SHARES = State(exchange.SHARED, exchange.SHARED, exchange.SHARED)
 
 
 def build(
@@ -60,9 +61,9 @@ def build(
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request)
     forms = layers.choose(request)
-    function = exchange.compiled(partial(step, workload, forms, training), State, request)
-    program = evidence.Program(forms, function, request.cell.engine)
-    return exchange.placed(State(named, training.init(named), program), request), function
+    function = exchange.compiled(partial(step, workload, forms, training), SHARES, request)
+    state = State(named, training.init(named), evidence.Program(forms, function))
+    return exchange.laid_out(state, SHARES, request), function
 
 
 def step(
@@ -83,7 +84,7 @@ def reconstruction(workload: Autoencoder, forms: layers.Forms, x_BHWC: Array, pa
 
 
 def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout, as one device holds them: parameters and `<slot>/<param>`."""
+    """Arrays by the spec's names, in its layout: parameters and `<slot>/<param>`."""
     return optimizers.export([(state.params, state.slots)], names, device)
 
 

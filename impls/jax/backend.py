@@ -10,80 +10,87 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import NamedSharding
 from numpy.typing import NDArray
 
 from bench.spec import Request, Unavailable
 
 from . import exchange
 
-_request: Request | None = None  # that the process was configured for
 POOL = "tf_XLAEigen"  # what Linux calls the threads of XLA's pool on a CPU
+# XLA ends a process of which a device waits a minute for the others: those that share cores may be further apart.
+PATIENCE = "--xla_cpu_collective_call_terminate_timeout_seconds=86400"
+BUILDS = {"cuda": "jax[cuda13]", "rocm": "jax[rocm7-local]", "tpu": "jax[tpu]"}
+
+in_use: list[jax.Device] = []  # devices of this process, in order
+samples: NamedSharding | None = None  # how a batch is dealt out to them; None: it lies on the one that there is
 
 
 def configure(request: Request) -> None:
-    """Set up the process, before the runtime has started a thread.
+    """Set up the process, then start the runtime.
 
     XLA on a CPU has one pool for all operators of a program and for the parts of one; it reads its size from the
-    environment when the first device is asked for. Subnormals are flushed to zero by XLA's default there.
+    environment when the first device is asked for, and adds to it where there are more devices: each needs a thread to
+    wait in for the others. Subnormals are flushed to zero by XLA's default there.
+
+    Raises:
+        Unavailable: there are too few devices, or none that this build can use.
     """
+    global samples
     os.environ["PJRT_NPROC"] = str(request.threads)
+    if request.cell.emulated:
+        os.environ["XLA_FLAGS"] = f"{PATIENCE} {os.environ.get('XLA_FLAGS', '')}".strip()
     # "highest" is no TF32, nor bfloat16 passes on a TPU.
     precision = "tensorfloat32" if request.cell.precision == "tf32" else "highest"
     jax.config.update("jax_default_matmul_precision", precision)
     # Without it float64 arrays become float32; a kernel's test compares with float64.
     jax.config.update("jax_enable_x64", request.cell.precision == "fp64" or request.task == "kernels")
-    if request.cell.emulated:
-        jax.config.update("jax_num_cpu_devices", request.cell.devices)
     # Compiled programs, however small or quickly made, are kept in the cell's own folder or nowhere.
     jax.config.update("jax_compilation_cache_dir", request.cache or None)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    if request.cell.platform == "cpu":
+        jax.config.update("jax_num_cpu_devices", request.devices)
+    in_use[:] = available(request)
+    spread = request.cell.engine == exchange.WHOLE
+    samples = NamedSharding(exchange.mesh(in_use), exchange.DEALT) if spread else None
 
-    find_devices(request)
 
-
-def find_devices(request: Request) -> None:
-    """Start the runtime, and note which devices are in use.
-
-    Raises:
-        Unavailable: it has not as many.
-    """
-    global _request
-    cell, _request = request.cell, request
+def available(request: Request) -> list[jax.Device]:
+    """As many devices as the request asks for; starts the runtime."""
+    platform = request.cell.platform
     try:
-        found = jax.devices()
-    except RuntimeError as error:
-        raise Unavailable(f"JAX finds no {cell.platform} device, is its plugin installed? {error}") from error
-    if len(found) < cell.devices:
-        raise Unavailable(f"JAX finds {len(found)} {cell.platform} device(s), {cell.devices} are needed")
-
-
-def used() -> list[jax.Device]:
-    """The devices of the cell."""
-    return jax.devices()[: _request.devices if _request else None]
+        found = jax.local_devices(backend=platform)
+    except (RuntimeError, AssertionError) as error:  # the latter, without a word, where no NVIDIA GPU is to be seen
+        fault = str(error).partition(" (set JAX_PLATFORMS")[0] or "no such device is visible"
+        hint = f": it needs such a device, and pip install '{BUILDS[platform]}'" if platform in BUILDS else ""
+        raise Unavailable(f"JAX cannot use {platform} here ({fault}){hint}") from error
+    if len(found) < request.devices:
+        raise Unavailable(f"{request.devices} {platform} devices were asked for, JAX finds {len(found)}")
+    return found[: request.devices]
 
 
 def devices() -> list[str]:
     """Names of the devices in use."""
-    return [device.device_kind for device in used()]
+    return [device.device_kind for device in in_use]
 
 
 def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
-    """Copies of host arrays, a part on each device; `jax.device_put` would share the memory of some on a CPU."""
-    if _request is None or _request.cell.engine == "plain":
-        return {name: jnp.array(array) for name, array in batch.items()}
-    shared = exchange.sharding(_request.devices)
-    return {name: jax.device_put(array.copy(), shared) for name, array in batch.items()}
+    """Copies of host arrays on the device, or on each device its part of them.
+
+    `jax.device_put` would share the memory of some of them on a CPU, also where it is told that it may not.
+    """
+    return {name: jnp.array(array, device=samples) for name, array in batch.items()}
 
 
 def gather(numbers: Sequence[float]) -> list[list[float]]:
-    """The numbers of every process of the cell, by rank: one process drives all devices."""
+    """The numbers of each process, by rank: there is one process."""
     return [list(numbers)]
 
 
 def all_reduce(elements: int) -> Callable[[], Array]:
-    """What dispatches one mean over all devices of a float32 vector of so many elements on each."""
-    return exchange.all_reduce(elements, _request.devices if _request else 1)
+    """What dispatches one mean over the devices of a vector of so many float32 on each."""
+    return exchange.mean_of(in_use, elements)
 
 
 def sync(x: object) -> None:
@@ -98,7 +105,7 @@ def read(x: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
 
 def memory() -> dict[str, Any]:
     """Peak bytes of the framework's own allocator, a device, or the reason why there are none."""
-    stats = [device.memory_stats() for device in used()]
+    stats = [device.memory_stats() for device in in_use]
     if all(stats):
         peak = [stat["peak_bytes_in_use"] for stat in stats]
         return {"device_peak": peak, "device_source": "Device.memory_stats", "reason": None}

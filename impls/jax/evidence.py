@@ -1,12 +1,15 @@
 """What was on in a step, asked of JAX where it can be."""
 
 import os
+import re
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from . import backend, layers, loss_scale
+
+STEP = "jit_step"  # what XLA calls the program of every workload's `step`
 
 
 @jax.tree_util.register_static  # without leaves, so that it can go with the state through the step
@@ -15,7 +18,6 @@ class Program(NamedTuple):
 
     forms: layers.Forms
     step: Any  # the jitted function
-    engine: str  # of the cell
 
 
 def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
@@ -30,7 +32,7 @@ def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
         "products": str(forms.product),
         "matrix_products": "operands laid out row by row" if forms.straight else "as they lie",
         "tf32": jax.config.jax_default_matmul_precision == "tensorfloat32",
-        "gradient_exchange": "none" if program.engine == "plain" else "XLA's all-reduce, within the step",
+        "gradient_exchange": gradient_exchange(),
         "loss_scaling": any(isinstance(slots, loss_scale.Scaled) for slots in all_slots),
         "onednn": flag("xla_cpu_use_onednn"),
         "fast_math": flag("xla_cpu_enable_fast_math"),
@@ -40,6 +42,20 @@ def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
 
 
 IMAGES = {"convolutions": "XLA", "layout": "NHWC", "transposed_convolution": layers.TRANSPOSED}  # if there are any
+
+
+def gradient_exchange() -> str:
+    """The all-reduces that stand in the compiled step, and whether they go on beside other work."""
+    modules = (module for one in jax.devices()[0].client.live_executables() for module in one.hlo_modules())
+    found = [
+        (start, operands.count("%"))
+        for text in (module.to_string() for module in modules if module.name == STEP)
+        for start, operands in re.findall(r" all-reduce(-start)?\(([^)]*)\)", text)
+    ]
+    if not found:
+        return "none"
+    overlap = "overlapping" if all(start for start, _ in found) else "not overlapping"
+    return f"XLA's all-reduce, {len(found)} a step, of {sum(arrays for _, arrays in found)} arrays, {overlap}"
 
 
 def subnormals() -> str:

@@ -24,7 +24,7 @@ class Net(NamedTuple):
 
     workload: Gan
     forms: layers.Forms
-    groups: int
+    groups: int  # of the samples of one device
 
 
 def generator(net: Net, params: layers.Params, stats: layers.Stats, z_BZ: Array) -> tuple[Array, layers.Stats]:
@@ -69,6 +69,7 @@ class State(NamedTuple):
 
 
 Batch = Mapping[str, Array]
+SHARES = State(*[exchange.SHARED] * 4, stats=exchange.DEALT, program=exchange.SHARED)
 
 
 def build(
@@ -77,17 +78,17 @@ def build(
     """State with `params` on the device, and the step."""
     named = {name: jnp.array(array) for name, array in params.items()}
     g, d = ({name: array for name, array in named.items() if name.startswith(prefix)} for prefix in ("g.", "d."))
-    cell, dtype = request.cell, named["g.dense.w"].dtype
+    groups, dtype = request.cell.norm_groups, named["g.dense.w"].dtype
     stats = {
-        name: (jnp.zeros((cell.norm_groups, features), dtype), jnp.ones((cell.norm_groups, features), dtype))
+        name: (jnp.zeros((groups, features), dtype), jnp.ones((groups, features), dtype))
         for name, features in workload.norm_specs().items()
     }
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
     training = optimizers.build(numbers, specs, request)
-    net = Net(workload, layers.choose(request), cell.groups_per_device)
-    function = exchange.compiled(partial(step, net, training), State, request)
-    program = evidence.Program(net.forms, function, cell.engine)
-    return exchange.placed(State(g, d, training.init(g), training.init(d), stats, program), request), function
+    net = Net(workload, layers.choose(request), request.cell.groups_per_device)
+    function = exchange.compiled(partial(step, net, training), SHARES, request)
+    state = State(g, d, training.init(g), training.init(d), stats, evidence.Program(net.forms, function))
+    return exchange.laid_out(state, SHARES, request), function
 
 
 def step(net: Net, training: optimizers.Training, state: State, batch: Batch) -> tuple[State, dict[str, Array]]:
@@ -128,10 +129,7 @@ def update_generator(net: Net, training: optimizers.Training, state: State, z_BZ
 
 
 def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout, as one device holds them.
-
-    Parameters, `<slot>/<param>`, and the mean over its norm groups of `mean/<norm>` and `var/<norm>`.
-    """
+    """Arrays by the spec's names, in its layout: parameters, `<slot>/<param>`, `mean/<norm>` and `var/<norm>`."""
     running = {
         f"{statistic}/{name}": x_GF
         for name, pair in state.stats.items()
@@ -140,7 +138,7 @@ def export(state: State, names: Iterable[str] | None = None, device: int = 0) ->
     kept = None if names is None else [name for name in names if name not in running]
     arrays = optimizers.export([(state.g, state.g_slots), (state.d, state.d_slots)], kept, device)
     chosen = running if names is None else [name for name in names if name in running]
-    return arrays | {name: exchange.shard(running[name], device).mean(axis=0) for name in chosen}
+    return arrays | {name: exchange.part(running[name], device).mean(axis=0) for name in chosen}
 
 
 def optimisations(state: State) -> dict[str, str | bool]:

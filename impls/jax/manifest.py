@@ -6,6 +6,7 @@ PACKAGES: tuple[tuple[str, ...], ...] = (("jax",), ("jaxlib",), ("optax",))
 
 VARIANTS = ("jit",)
 DEFAULT_VARIANT = {"cpu": "jit", "cuda": "jit", "rocm": "jit", "tpu": "jit"}
+UNSUPPORTED: dict[str, str] = {}  # by platform, why it cannot run there
 
 ENVIRONMENT: dict[str, str] = {
     "JAX_PLATFORMS": "{platform}",  # JAX reads it when it is imported; without it every platform's plugin is tried

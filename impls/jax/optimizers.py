@@ -41,21 +41,17 @@ class Training(NamedTuple):
 def build(optimizer: Optimizer, specs: Mapping[str, Param], request: Request) -> Training:
     """The optimizer over parameters by the spec's names, those of `specs` or some of them."""
     transformation = chain(optimizer, specs)
-    training = Training(transformation.init, value_and_grad, partial(apply, transformation))
+    update = partial(apply, transformation)
+    training = Training(transformation.init, value_and_grad, update)
     if request.cell.precision == "fp16":
         training = Training(
-            partial(loss_scale.init, request.first_scale, training.init),
+            partial(loss_scale.init, request.first_scale, transformation.init),
             loss_scale.value_and_grad,
-            partial(loss_scale.apply, training.apply),
+            partial(loss_scale.apply, update),
         )
-    return training._replace(apply=partial(average_and_apply, request, training.apply))
-
-
-def average_and_apply(
-    request: Request, update: Callable[..., tuple[Arrays, Any]], grads: Arrays, slots: Any, params: Arrays
-) -> tuple[Arrays, Any]:
-    """The same update on every device: of the mean gradient, still scaled if there is a scale."""
-    return update(exchange.mean(grads, request), slots, params)
+    if exchange.averages(request):
+        return training._replace(value_and_grad=partial(exchange.value_and_grad, training.value_and_grad))
+    return training
 
 
 def value_and_grad(loss: Callable[[Any], Any], slots: Any, has_aux: bool = False) -> Callable[[Any], Any]:
@@ -135,13 +131,13 @@ def apply(
 
 
 def export(parts: Iterable[tuple[Arrays, Any]], names: Iterable[str] | None, device: int) -> dict[str, NDArray[Any]]:
-    """Parameters `<param>` and slots `<slot>/<param>` of a device, all without `names`, of pairs of both."""
+    """Parameters `<param>` and slots `<slot>/<param>`, all without `names`, of pairs of parameters and slots."""
     found: dict[str, Array] = {}
     for params, state in parts:
         found |= params
         for slot, arrays in slots_of(state):
             found |= {f"{slot}/{name}": array for name, array in arrays.items()}
-    return {name: exchange.shard(found[name], device) for name in (found if names is None else names)}
+    return {name: exchange.part(found[name], device) for name in (found if names is None else names)}
 
 
 def slots_of(state: Any) -> Iterable[tuple[str, Arrays]]:

@@ -23,8 +23,13 @@ def optimizers(old: str, new: str) -> Edit:
     return Edit(file="optimizers.py", old=old, new=new)
 
 
+def exchange(old: str, new: str) -> Edit:
+    return Edit(file="exchange.py", old=old, new=new)
+
+
 D_STEP = 'state, loss_d = update_discriminator(net, training, state, batch["image"], batch["z_d"])'
 G_STEP = 'state, loss_g = update_generator(net, training, state, batch["z_g"])'
+PMEAN = "value, grads = jax.tree.map(partial(lax.pmean, axis_name=DATA), (value, grads))"
 CLIP = "optax.clip_by_global_norm(optimizer.clip)"
 
 GAN: dict[str, tuple[Edit, ...] | str] = {
@@ -155,33 +160,27 @@ TRAINED: dict[str, tuple[Edit, ...] | str] = {
     "gradients-not-cleared": "gradients are values, made anew in each step: there is nothing to clear",
 }
 
-STATISTICS = "(jnp.zeros((cell.norm_groups, features), dtype), jnp.ones((cell.norm_groups, features), dtype))"
-MEAN = "update(exchange.mean(grads, request), slots, params)"
-SPREAD: dict[str, tuple[Edit, ...] | str] = {
+DEVICES: dict[str, tuple[Edit, ...] | str] = {
     "gradients-summed": (
-        optimizers(
-            MEAN,
-            "update(jax.tree.map(lambda grad: grad * request.cell.devices, exchange.mean(grads, request)), "
-            "slots, params)",
+        exchange(
+            PMEAN,
+            "value = lax.pmean(value, DATA)\n        grads = jax.tree.map(partial(lax.psum, axis_name=DATA), grads)",
         ),
     ),
     "parameter-not-exchanged": (
-        optimizers(
-            MEAN,
-            "update({**exchange.mean(grads, request), **dict([next(iter(grads.items()))])}, slots, params)",
-        ),
+        exchange(PMEAN, f"own = grads\n        {PMEAN}\n        grads |= {{min(own): own[min(own)]}}"),
     ),
     "shard-of-another": (
         Edit(
             file="backend.py",
-            old="jax.device_put(array.copy(), shared)",
-            new="jax.device_put(np.concatenate(_request.devices * [array[: len(array) // _request.devices]]), shared)",
+            old="jnp.array(array, device=samples)",
+            new="jnp.array(array[np.arange(len(array)) % (len(array) // len(in_use))], device=samples)",
         ),
     ),
     "statistics-of-the-device": (
-        gan("layers.choose(request), cell.groups_per_device", "layers.choose(request), 1"),
-        gan(STATISTICS, STATISTICS.replace("norm_groups", "devices")),
+        gan("layers.choose(request), request.cell.groups_per_device", "layers.choose(request), 1"),
+        gan("groups, dtype = request.cell.norm_groups, ", "groups, dtype = request.cell.devices, "),
     ),
 }
 
-EDITS = GAN | LM | TRAINED | SPREAD
+EDITS = GAN | LM | TRAINED | DEVICES

@@ -5,6 +5,7 @@ python -m tests.parity.jax_trials TRIAL…
 
 import json
 import sys
+import time
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import SimpleNamespace
@@ -19,13 +20,17 @@ from bench.data.draw import init_params
 from bench.plan import Choice
 from bench.proof import parity
 from bench.spec import Request
-from impls.jax import backend, evidence, layers, lm, loss_scale, optimizers, probe
+from impls.jax import backend, evidence, exchange, layers, lm, loss_scale, optimizers, probe
 
 STEPS = 5
 
 
-def request_for(workload: str, kind: str) -> Request:
+def request_for(workload: str, kind: str, devices: int = 1) -> Request:
+    """On more than one device the batch is shared out, and the process can have no other number of devices then."""
     (cell,) = plan.plan_cells(Choice(impl=("jax",), workload=(workload,), precision=(kind,)), manifests.find())
+    if devices > 1:
+        share = cell.global_batch // devices
+        cell = replace(cell, devices=devices, batch_per_device=share, norm_groups=devices, engine="distributed")
     return Request(cell=cell, task="trace", folder="", threads=1)
 
 
@@ -39,7 +44,7 @@ class Trained:
         cell = self.request.cell
         backend.configure(self.request)
         self.code = import_module(f"impls.jax.{cell.workload}")
-        self.workload = workloads.get(cell.workload, cell.size, cell.global_batch)
+        self.workload = workloads.get(cell.workload, cell.size, cell.batch_per_device)
         params = worker.cast(init_params(self.workload, cell.seed), cell.precision)
         self.state, self.step_ = self.code.build(self.workload, params, self.request)
         self.done = 0
@@ -71,8 +76,65 @@ def forms_of_16_bits(workload: str) -> float:
     return max(*losses, *(float(np.abs(a[name] - b[name]).max()) for name in a))
 
 
-def losses(workload: str, kind: str) -> list[dict[str, float]]:
-    training = Trained(request_for(workload, kind))
+def spread(devices: int) -> dict[str, Any]:
+    """Of the autoencoder on several devices, with the exchange and without: which copies differ, and what was on.
+
+    The name of every array of which the last device holds other numbers than the first; of the exchange what XLA tells.
+    """
+    found: dict[str, Any] = {}
+    for name, on in (("left out", False), ("exchanged", True)):  # a compiled step that is not used stays
+        training = Trained(replace(request_for("autoencoder", "fp32", devices), exchange=on))
+        for _ in range(STEPS):
+            training.step()
+        first, last = (training.code.export(training.state, None, device) for device in (0, devices - 1))
+        found[name] = {"differ": [key for key in first if (first[key] != last[key]).any()]}
+        found[name] |= {key: evidence.seen(training.state.program)[key] for key in ("compiled_once", "donation")}
+        found[name]["told"] = evidence.gradient_exchange()
+    return found
+
+
+def dealt(devices: int) -> dict[str, Any]:
+    """The samples that each device gets of a batch, the batch being written over afterwards; a mean over devices."""
+    backend.configure(request_for("autoencoder", "fp32", devices))
+    memory = np.empty(devices * 4096 + 16, np.float32)
+    aligned = memory[-memory.ctypes.data % 64 // 4 :][: devices * 4096]  # so that JAX could use it as it lies
+    aligned[:] = np.repeat(np.arange(devices), 4096)
+    batch = backend.put({"image": aligned.reshape(devices * 2, 2048)})
+    aligned[:] = -1.0
+    shards = [np.array(shard.data) for shard in batch["image"].addressable_shards]
+    mean = backend.all_reduce(5)
+    backend.sync(mean())
+    on_each = [np.array(shard.data).tolist() for shard in mean().addressable_shards]
+    return {"shards": [(shard.shape, shard.min().item(), shard.max().item()) for shard in shards], "mean": on_each}
+
+
+def waited(devices: int, late_s: float) -> list[float]:
+    """Seconds that `sync` takes where one device, each in turn, comes late, in a program without any exchange."""
+    backend.configure(request_for("autoencoder", "fp32", devices))
+    found: list[float] = []
+    for late in range(devices):
+
+        def wait(device: Any, late: int = late) -> Any:
+            time.sleep(late_s if device == late else 0.0)
+            return np.float32(0.0)
+
+        def on_each(x: Any, wait: Any = wait) -> Any:
+            device = jax.lax.axis_index(exchange.DATA)
+            return x + jax.pure_callback(wait, jax.ShapeDtypeStruct((), jnp.float32), device)
+
+        mesh = exchange.mesh(backend.in_use)
+        given = {"in_specs": exchange.DEALT, "out_specs": exchange.SHARED}
+        program = jax.jit(jax.shard_map(on_each, mesh=mesh, check_vma=False, **given))
+        batch = backend.put({"image": np.zeros((devices, 1), np.float32)})
+        backend.sync(program(batch["image"]))
+        start = time.perf_counter()
+        backend.sync(program(batch["image"]))
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def losses(workload: str, kind: str, devices: int = 1) -> list[dict[str, float]]:
+    training = Trained(request_for(workload, kind, devices))
     return [training.step() for _ in range(STEPS)]
 
 
@@ -143,26 +205,27 @@ def overflow() -> dict[str, list[float]]:
     return found
 
 
-def measured(*forgets: str) -> dict[str, Any]:
+def measured(*forgets: str, devices: int = 1) -> dict[str, Any]:
     """What the harness says of JAX's own asynchronous work where what is named does not wait: sync, read or export.
 
     A step must be long beside the millisecond that the check allows: JAX on a CPU runs few steps ahead.
     """
-    request = replace(request_for("lm", "fp32"), task="measure", min_time_s=0.0, window_s=0.05, latency_steps=0)
-    kept = {name: getattr(backend, name) for name in ("configure", "devices", "put", "sync", "read")}
+    request = request_for("lm", "fp32", devices)
+    request = replace(request, task="measure", min_time_s=0.0, window_s=0.05, latency_steps=0)
+    kept = {name: getattr(backend, name) for name in ("configure", "devices", "put", "gather", "sync", "read")}
     door, code = SimpleNamespace(**kept), SimpleNamespace(build=lm.build, export=lm.export)
     if "sync" in forgets:
         door.sync = lambda x: None
     if "read" in forgets:  # arrays themselves, which promise to become numbers, wait when they are looked at
         door.read = lambda x: {name: array if array.is_ready() else np.zeros(()) for name, array in x.items()}
     if "export" in forgets:
-        code.export = lambda state, names=None: {}
+        code.export = lambda state, names=None, device=0: {}
     found = worker.Found(fields={"phases_s": {}})
     training, _ = worker.start_training(request, door, code, found)
     worker.warm_up(training, STEPS, 0, door, found)
     told = measure.steady_state(training, request)
     backend.sync(training.losses)
-    exact = losses("lm", "fp64")
+    exact = losses("lm", "fp64", devices)
     reference = {name: [one[name] for one in exact] for name in exact[0]}
     _, fault = parity.trajectory_fault(found.fields["losses"], reference, "fp32", "tiny", "lm")
     return {"status": told["status"], "reason": told["reason"], "losses": fault}

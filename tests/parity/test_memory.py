@@ -109,9 +109,9 @@ def test_host_memory_is_what_the_framework_counts(impl: str, cold: bool, tmp_pat
 POOL = {
     # What the runtimes tell on a GPU that they have taken whole and use a hundredth of, in place of a GPU.
     "jax": """
-import jax, types
+import types
 told = {"peak_bytes_in_use": 10**9, "bytes_in_use": 5, "bytes_limit": 10**11, "pool_bytes": 10**11}
-jax.devices = lambda: [types.SimpleNamespace(memory_stats=lambda: told)]
+backend.in_use[:] = [types.SimpleNamespace(memory_stats=lambda: told)]
 """,
     "tf": """
 import tensorflow as tf
