@@ -60,7 +60,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
     first, found = outcomes[0], [outcome.fields for outcome in outcomes]
     if len(found) == 1:
         return first
-    worst = min(outcomes, key=lambda one: (one.fields["reason"] == ENDED, WORST.index(one.fields["status"])))
+    worst = min(outcomes, key=lambda one: (one.fields.get("reason") == ENDED, WORST.index(one.fields["status"])))
     if not worst.ok:
         rank = next(rank for rank, outcome in enumerate(outcomes) if outcome is worst)
         return replace(worst, fields=worst.fields | {"reason": f"rank {rank}: {worst.fields['reason']}"})
