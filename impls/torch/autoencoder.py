@@ -108,15 +108,16 @@ def reconstruction(net: nn.Module, x_BCHW: Tensor) -> Tensor:
     return F.mse_loss(net(x_BCHW).to(x_BCHW.dtype), x_BCHW, reduction="sum") / x_BCHW.shape[0]
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
     """Arrays by the spec's names, in its layout: parameters and slots."""
+    del device  # a process has one
     wanted = optimizers.names(state.params, state.update) if names is None else names
     return optimizers.export(state.params, [state.update], wanted)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
-    return evidence.seen(state.net, state.forms, state.variant, [state.update])
+    return evidence.seen(state.net, state.forms, state.variant, [state.update], [state.loss])
 
 
 def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from bench.spec import Request
 
+from . import exchange
+
 _device = torch.device("cpu")
 _codes: list[CodeType] = []  # of the programs that were built
 
@@ -25,15 +27,22 @@ def configure(request: Request) -> None:
 
     Subnormals are flushed to zero. Each thread has that flag for itself and hands it on to those it starts:
     it is set while OpenMP has no workers yet, and set later would hold for the main thread alone.
+
+    Raises:
+        Unavailable: the devices are not there, or this build of PyTorch cannot use them.
     """
     global _device
+    exchange.check(request)
     torch.set_flush_denormal(True)
     torch.set_num_threads(request.threads)
     if torch.get_num_interop_threads() != 1:  # the runtime refuses a second call
         torch.set_num_interop_threads(1)  # eager mode runs one operator at a time, in the backward pass too
     set_precision(request)
     torch.backends.cudnn.benchmark = True  # shapes never change
-    _device = torch.device(request.cell.platform)
+    _device = exchange.device(request)
+    if _device.type == "cuda":
+        torch.cuda.set_device(_device)
+    exchange.join(request)
     if request.cell.variant == "compile":
         configure_compiler(request)
 
@@ -57,8 +66,9 @@ def configure_compiler(request: Request) -> None:
 
     cache = request.cache
     if not cache:
-        cache = tempfile.mkdtemp(prefix="compiled-", dir=request.folder or None)
-        atexit.register(shutil.rmtree, cache, ignore_errors=True)
+        own = tempfile.mkdtemp(prefix="compiled-", dir=request.folder or None)
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        cache = exchange.first_of(own)  # what one process of a cell has compiled, the others find
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     os.environ["TRITON_CACHE_DIR"] = str(Path(cache) / "triton")
     inductor.compile_threads = 1
@@ -68,9 +78,19 @@ def configure_compiler(request: Request) -> None:
 
 
 def program(
-    loss: Callable[..., Tensor], params: Sequence[nn.Parameter], request: Request, scale: Tensor | None = None
+    loss: Callable[..., Tensor],
+    params: Sequence[nn.Parameter],
+    request: Request,
+    scale: Tensor | None = None,
+    frozen: Sequence[nn.Parameter] = (),
 ) -> Callable[..., Tensor]:
-    """What computes a loss of some tensors and leaves its gradients, times the scale, in `params` and these alone."""
+    """What computes a loss of some tensors and leaves its gradients, times the scale, in `params` and these alone.
+
+    `frozen` are the other parameters that it uses.
+    """
+    if request.cell.engine == "distributed":
+        forward = loss if request.cell.variant == "eager" else compiled_forward(loss)
+        return exchange.Averaging(forward, params, frozen, scale, request.exchange)
     if request.cell.variant == "eager":
 
         def eager(*inputs: Tensor) -> Tensor:
@@ -97,6 +117,21 @@ def program(
         return value
 
     return run
+
+
+def compiled_forward(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The loss as a program with a backward pass of its own, which the hooks of an exchange can wait for.
+
+    Called within `DistributedDataParallel`, TorchDynamo splits it where a bucket of gradients is complete, so that its
+    exchange begins while the other parts' gradients are computed. A program that held the gradients itself would hand
+    them all over at its end.
+    """
+
+    def forward(*inputs: Tensor) -> Tensor:
+        return loss(*inputs)
+
+    _codes.append(forward.__code__)
+    return compiled(forward)
 
 
 compiled = torch.compile(fullgraph=True, dynamic=False)  # a decorator: one program, or an error
@@ -130,6 +165,16 @@ def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
         name: torch.tensor(array, dtype=torch.int64 if array.dtype.kind in "iu" else None, device=_device)
         for name, array in batch.items()
     }
+
+
+def gather(numbers: Sequence[float]) -> list[list[float]]:
+    """The numbers that each process of the cell gave, by rank; returns when all called it."""
+    return exchange.gather(numbers)
+
+
+def all_reduce(elements: int) -> Callable[[], Tensor]:
+    """Dispatches one mean over all devices of a vector of so many numbers on each."""
+    return exchange.all_reduce(elements, _device)
 
 
 def sync(x: object) -> None:

@@ -1,19 +1,25 @@
 """What was on in a step, asked of PyTorch: by what it does with a trial, not by what it was told, where that can be."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import backend, layers, optimizers
+from . import backend, exchange, layers, optimizers
 
 Found = dict[str, str | bool]
 
 
-def seen(net: nn.Module, forms: layers.Forms, variant: str, updates: Iterable[optimizers.Update]) -> Found:
+def seen(
+    net: nn.Module,
+    forms: layers.Forms,
+    variant: str,
+    updates: Iterable[optimizers.Update],
+    losses: Iterable[Callable[..., Tensor]],
+) -> Found:
     """Of any workload."""
     updates = list(updates)
     kernels = sorted({kernel for update in updates for kernel in optimizer_kernels(update.optimizer)})
@@ -24,6 +30,7 @@ def seen(net: nn.Module, forms: layers.Forms, variant: str, updates: Iterable[op
         "loss_scaling": all(update.loss_scale is not None for update in updates),
         "fused_optimizer": any("_fused_" in kernel for kernel in kernels),
         "optimizer_kernel": " + ".join(kernels),
+        "gradient_exchange": exchange.told(losses),
         "donation": "in place",
         "onednn": onednn(forms),
         "autotuning": forms.device.type == "cuda" and torch.backends.cudnn.benchmark,

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from bench import precision, spec
 
+from . import exchange
+
 Params = Mapping[str, NDArray[Any]]
 Axes = tuple[int, ...]
 Named = Mapping[str, tuple[nn.Parameter, Axes]]  # by the spec's names, each with the axes that lead to its layout
@@ -40,7 +42,7 @@ def choose(request: spec.Request) -> Forms:
     """
     cell = request.cell
     return Forms(
-        device=torch.device(cell.platform),
+        device=exchange.device(request),
         product=getattr(torch, precision.product(cell.precision)),
         sequences_by_conv=cell.platform == "cpu" and cell.precision not in precision.MIXED,
         sums_apart=cell.precision in precision.MIXED,
