@@ -135,7 +135,7 @@ def train(request: "Request", package: str, found: Found) -> None:
     if request.task == "measure" and request.rank == 0:
         found.phase = "precision probes"
         probe_precision(request, importlib.import_module(f"{package}.probe"), found)
-    if exchange.is_measured(request) and found.fields["status"] == "ok":
+    if exchange.is_measured(request) and all(ok for (ok,) in training.gather([found.fields["status"] == "ok"])):
         found.phase = "communication"
         found.fields["communication"] = exchange.measured(training, request, backend, code)
 
