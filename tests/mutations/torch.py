@@ -92,6 +92,12 @@ CLEAR = """            for param in params:
                 param.grad = None
 """
 
+WRAP = "    return DistributedDataParallel("
+IGNORE = (
+    '    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, ["trained.0"])\n'
+)
+COPY = 'torch.tensor(array, dtype=torch.int64 if array.dtype.kind in "iu" else None, device=_device)'
+
 EDITS: dict[str, tuple[Edit, ...] | str] = {
     # The GAN
     "norm-variance-unbiased": edit("layers.py", NORM, NORM_BY_HAND),
@@ -125,7 +131,8 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "generator-detached": edit("gan.py", "layers.images(h_BF, self.side)", "layers.images(h_BF.detach(), self.side)"),
     "generator-not-detached": (
         *edit("gan.py", FAKE, "    fake_BCHW = net.g(z_BZ)\n"),
-        *edit("gan.py", "list(net.d.parameters())", "list(net.parameters())"),
+        *edit("gan.py", "of_g, of_d = list(net.g.parameters()), list(net.d.parameters())",
+              "of_g, of_d = list(net.g.parameters()), list(net.parameters())"),
         *edit("gan.py", UPDATE_D, "    state.g_update.step()\n" + UPDATE_D),
     ),
     # The language model
@@ -183,4 +190,11 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "schedule-off-by-one": edit("optimizers.py", "numbers.rate(t)", "numbers.rate(t - 1)"),
     "warm-up-left-out": edit("optimizers.py", "numbers.rate(t)", "numbers.rate(t) / min(t / numbers.warmup, 1.0)"),
     "gradients-not-cleared": edit("backend.py", CLEAR, ""),
+    # Several devices
+    "gradients-summed": edit(
+        "exchange.py", "value.backward(self.scale)", "(value * dist.get_world_size()).backward(self.scale)"
+    ),
+    "parameter-not-exchanged": edit("exchange.py", WRAP, IGNORE + WRAP),
+    "shard-of-another": edit("backend.py", COPY, f"exchange.dist.broadcast(copy := {COPY}, src=0) or copy"),
+    "statistics-of-the-device": edit("gan.py", "request.cell.groups_per_device", "1"),
 }
