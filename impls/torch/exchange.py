@@ -138,7 +138,6 @@ class Averaging:
         return value.detach()
 
 
-
 def told(losses: Iterable[Callable[..., Tensor]]) -> str:
     """What exchanges the gradients of some losses, asked of the wrappers."""
     wrapped = [loss.loss for loss in losses if isinstance(loss, Averaging)]

@@ -93,9 +93,7 @@ CLEAR = """            for param in params:
 """
 
 WRAP = "    return DistributedDataParallel("
-IGNORE = (
-    '    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, ["trained.0"])\n'
-)
+IGNORE = '    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, ["trained.0"])\n'
 COPY = 'torch.tensor(array, dtype=torch.int64 if array.dtype.kind in "iu" else None, device=_device)'
 
 EDITS: dict[str, tuple[Edit, ...] | str] = {
@@ -131,8 +129,11 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "generator-detached": edit("gan.py", "layers.images(h_BF, self.side)", "layers.images(h_BF.detach(), self.side)"),
     "generator-not-detached": (
         *edit("gan.py", FAKE, "    fake_BCHW = net.g(z_BZ)\n"),
-        *edit("gan.py", "of_g, of_d = list(net.g.parameters()), list(net.d.parameters())",
-              "of_g, of_d = list(net.g.parameters()), list(net.parameters())"),
+        *edit(
+            "gan.py",
+            "of_g, of_d = list(net.g.parameters()), list(net.d.parameters())",
+            "of_g, of_d = list(net.g.parameters()), list(net.parameters())",
+        ),
         *edit("gan.py", UPDATE_D, "    state.g_update.step()\n" + UPDATE_D),
     ),
     # The language model

@@ -1,6 +1,7 @@
 """PyTorch on several devices: the step of one device to rounding, however a rank ends, and what the exchange is."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -29,7 +30,9 @@ WRAP = "    return DistributedDataParallel(loss,"
 SMALL_BUCKETS = Edit(  # so that a network of `tiny` has several, as those of `base` have
     file="exchange.py",
     old=WRAP,
-    new=f"    dist._DEFAULT_FIRST_BUCKET_BYTES = 4096\n{WRAP} bucket_cap_mb=0.02,",
+    new=f"""    dist._DEFAULT_FIRST_BUCKET_BYTES = 16384
+    torch._logging.set_logs(modules={{"torch._dynamo.backends.distributed": 20}})
+{WRAP} bucket_cap_mb=0.1,""",
 )
 RAISE = Edit(
     file="autoencoder.py",
@@ -76,9 +79,7 @@ def check(launcher: Launcher, cell: Cell, instead: Manifest | None = None) -> No
     ("workload", "devices", "groups"),
     [("gan", 1, 4), ("gan", 2, 4), ("gan", 8, 8), ("autoencoder", 3, 3), ("lm", 2, 2)],
 )
-def test_devices_compute_the_step_of_one(
-    place: mutations.Laboratory, workload: str, devices: int, groups: int
-) -> None:
+def test_devices_compute_the_step_of_one(place: mutations.Laboratory, workload: str, devices: int, groups: int) -> None:
     check(place.launcher, cell_of(workload, devices, groups))
 
 
@@ -92,6 +93,8 @@ def test_programs_that_are_split_at_buckets_are_exact(place: mutations.Laborator
     """As `base` is compiled: two networks, each in parts, D's run twice and frozen in the other's program."""
     mutant = place.plant("torch", "small-buckets", [SMALL_BUCKETS])
     check(place.launcher, cell_of("gan", 2, variant="compile"), mutant)
+    parts = re.findall(r"rank0.* created (\d+) buckets", (place.launcher.scratch / "log").read_text())
+    assert len(parts) == 2 and all(int(count) > 1 for count in parts), parts
 
 
 def request_for(cell: Cell, folder: Path, **others: Any) -> Request:
