@@ -56,7 +56,7 @@ def test_report_imports_what_it_reads_from() -> None:
 
 
 WORKER = (
-    "worker.py", "template.py", "measure.py", "examine.py", "feed.py", "probes.py", "precision.py", "spec.py",
+    "worker.py", "template.py", "measure.py", "exchange.py", "examine.py", "feed.py", "probes.py", "precision.py", "spec.py",
     "optimizer.py", "machine/environment.py", "machine/memory.py", "machine/noise.py", "workloads/*.py", "data/*.py",
 )  # fmt: skip
 
