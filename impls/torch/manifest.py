@@ -8,7 +8,7 @@ VARIANTS = ("eager", "compile")
 DEFAULT_VARIANT = {"cpu": "eager", "cuda": "compile", "rocm": "compile"}
 PROCESS_PER_DEVICE = True  # `DistributedDataParallel` drives one device in a process
 UNSUPPORTED = {  # by platform, why it cannot run there
-    "tpu": "PyTorch has no TPU device of its own: it needs the package torch_xla, which this implementation does not use",
+    "tpu": "PyTorch computes there by another package alone, torch_xla, which this implementation does not use",
 }
 PROGRAMS = {"compile": "g++"}  # what a variant runs
 

@@ -227,7 +227,9 @@ class Queue:
     def __init__(self, *forgets: str) -> None:
         self.forgets, self.thread, self.begun = forgets, ThreadPoolExecutor(max_workers=1), False
         self.code, self.finished = import_module("impls.torch.autoencoder"), {"reconstruction": torch.zeros(())}
-        self.backend = SimpleNamespace(**{name: getattr(backend, name) for name in ("configure", "devices", "put")})
+        self.backend = SimpleNamespace(
+            **{name: getattr(backend, name) for name in ("configure", "devices", "put", "gather")}
+        )
         self.backend.sync, self.backend.read = self.sync, self.read
 
     def build(self, *given: Any) -> Any:
