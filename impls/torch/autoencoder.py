@@ -109,15 +109,15 @@ def reconstruction(net: nn.Module, x_BCHW: Tensor) -> Tensor:
 
 
 def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout, of this process's only device: parameters and slots."""
-    del device
+    """Arrays by the spec's names, in its layout: parameters and slots."""
+    del device  # a process has one
     wanted = optimizers.names(state.params, state.update) if names is None else names
     return optimizers.export(state.params, [state.update], wanted)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
-    return evidence.seen(state.net, state.forms, state.variant, [state.update])
+    return evidence.seen(state.net, state.forms, state.variant, [state.update], [state.loss])
 
 
 def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

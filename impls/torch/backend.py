@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.spec import Request, Unavailable
+from bench.spec import Request
 
 from . import exchange
 
@@ -27,37 +27,24 @@ def configure(request: Request) -> None:
 
     Subnormals are flushed to zero. Each thread has that flag for itself and hands it on to those it starts:
     it is set while OpenMP has no workers yet, and set later would hold for the main thread alone.
+
+    Raises:
+        Unavailable: the devices are not there, or this build of PyTorch cannot use them.
     """
     global _device
+    exchange.check(request)
     torch.set_flush_denormal(True)
     torch.set_num_threads(request.threads)
     if torch.get_num_interop_threads() != 1:  # the runtime refuses a second call
         torch.set_num_interop_threads(1)  # eager mode runs one operator at a time, in the backward pass too
     set_precision(request)
     torch.backends.cudnn.benchmark = True  # shapes never change
-    _device = find_device(request)
+    _device = exchange.device(request)
+    if _device.type == "cuda":
+        torch.cuda.set_device(_device)
     exchange.join(request)
     if request.cell.variant == "compile":
         configure_compiler(request)
-
-
-def find_device(request: Request) -> torch.device:
-    """The device of this process; PyTorch calls AMD's GPUs cuda too.
-
-    Raises:
-        Unavailable: PyTorch does not see it.
-    """
-    if request.cell.platform == "cpu":
-        return torch.device("cpu")
-    built = torch.version.hip if request.cell.platform == "rocm" else torch.version.cuda
-    if not built:
-        raise Unavailable(
-            f"PyTorch {torch.__version__} is not built for {request.cell.platform}: install a build that is"
-        )
-    if (found := torch.cuda.device_count()) <= request.rank:
-        raise Unavailable(f"PyTorch sees {found} {request.cell.platform} device(s), {request.cell.devices} are needed")
-    torch.cuda.set_device(request.rank)
-    return torch.device("cuda", request.rank)
 
 
 def set_precision(request: Request) -> None:
@@ -79,8 +66,9 @@ def configure_compiler(request: Request) -> None:
 
     cache = request.cache
     if not cache:
-        cache = tempfile.mkdtemp(prefix="compiled-", dir=request.folder or None)
-        atexit.register(shutil.rmtree, cache, ignore_errors=True)
+        own = tempfile.mkdtemp(prefix="compiled-", dir=request.folder or None)
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        cache = exchange.first_of(own)  # what one process of a cell has compiled, the others find
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     os.environ["TRITON_CACHE_DIR"] = str(Path(cache) / "triton")
     inductor.compile_threads = 1
@@ -90,14 +78,19 @@ def configure_compiler(request: Request) -> None:
 
 
 def program(
-    loss: Callable[..., Tensor], params: Sequence[nn.Parameter], request: Request, scale: Tensor | None = None
+    loss: Callable[..., Tensor],
+    params: Sequence[nn.Parameter],
+    request: Request,
+    scale: Tensor | None = None,
+    frozen: Sequence[nn.Parameter] = (),
 ) -> Callable[..., Tensor]:
     """What computes a loss of some tensors and leaves its gradients, times the scale, in `params` and these alone.
 
-    With several devices the gradients are the mean over them.
+    `frozen` are the other parameters that it uses.
     """
     if request.cell.engine == "distributed":
-        return exchange.averaged(forward_program(loss, request), params, request, scale)
+        forward = loss if request.cell.variant == "eager" else compiled_forward(loss)
+        return exchange.Averaging(forward, params, frozen, scale, request.exchange)
     if request.cell.variant == "eager":
 
         def eager(*inputs: Tensor) -> Tensor:
@@ -126,19 +119,22 @@ def program(
     return run
 
 
-compiled = torch.compile(fullgraph=True, dynamic=False)  # a decorator: one program, or an error
+def compiled_forward(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The loss as a program with a backward pass of its own, which the hooks of an exchange can wait for.
 
-
-def forward_program(loss: Callable[..., Tensor], request: Request) -> Callable[..., Tensor]:
-    """A loss whose gradients PyTorch is to take bucket by bucket: one program, which it splits at the buckets."""
-    if request.cell.variant == "eager":
-        return loss
+    Called within `DistributedDataParallel`, TorchDynamo splits it where a bucket of gradients is complete, so that its
+    exchange begins while the other parts' gradients are computed. A program that held the gradients itself would hand
+    them all over at its end.
+    """
 
     def forward(*inputs: Tensor) -> Tensor:
         return loss(*inputs)
 
     _codes.append(forward.__code__)
     return compiled(forward)
+
+
+compiled = torch.compile(fullgraph=True, dynamic=False)  # a decorator: one program, or an error
 
 
 def programs() -> int:
@@ -158,24 +154,9 @@ def like(param: Tensor, gradient: Tensor) -> Tensor:
     return gradient if gradient.stride() == param.stride() else torch.empty_like(param).copy_(gradient)
 
 
-def device() -> torch.device:
-    """The one that this process has."""
-    return _device
-
-
 def devices() -> list[str]:
     """Names of the devices in use."""
     return [torch.cuda.get_device_name(_device) if _device.type == "cuda" else "cpu"]
-
-
-def gather(numbers: Sequence[float]) -> list[list[float]]:
-    """The numbers of every process of the cell, by rank; returns when all have given theirs."""
-    return exchange.gather(numbers)
-
-
-def all_reduce(elements: int) -> Callable[[], object]:
-    """What dispatches one all-reduce over all devices of a float32 vector of so many elements on each."""
-    return exchange.all_reduce(elements, _device)
 
 
 def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
@@ -184,6 +165,16 @@ def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, torch.Tensor]:
         name: torch.tensor(array, dtype=torch.int64 if array.dtype.kind in "iu" else None, device=_device)
         for name, array in batch.items()
     }
+
+
+def gather(numbers: Sequence[float]) -> list[list[float]]:
+    """The numbers that each process of the cell gave, by rank; returns when all called it."""
+    return exchange.gather(numbers)
+
+
+def all_reduce(elements: int) -> Callable[[], Tensor]:
+    """Dispatches one mean over all devices of a vector of so many numbers on each."""
+    return exchange.all_reduce(elements, _device)
 
 
 def sync(x: object) -> None:

@@ -1,7 +1,7 @@
 """What was on in a step, asked of PyTorch: by what it does with a trial, not by what it was told, where that can be."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -13,7 +13,13 @@ from . import backend, exchange, layers, optimizers
 Found = dict[str, str | bool]
 
 
-def seen(net: nn.Module, forms: layers.Forms, variant: str, updates: Iterable[optimizers.Update]) -> Found:
+def seen(
+    net: nn.Module,
+    forms: layers.Forms,
+    variant: str,
+    updates: Iterable[optimizers.Update],
+    losses: Iterable[Callable[..., Tensor]],
+) -> Found:
     """Of any workload."""
     updates = list(updates)
     kernels = sorted({kernel for update in updates for kernel in optimizer_kernels(update.optimizer)})
@@ -21,10 +27,10 @@ def seen(net: nn.Module, forms: layers.Forms, variant: str, updates: Iterable[op
         "products": str(forms.product).removeprefix("torch."),
         "reduced_precision_sums": reduced_precision_sums(),
         "tf32": tf32(forms.device),
-        "gradient_exchange": exchange.describe(),
         "loss_scaling": all(update.loss_scale is not None for update in updates),
         "fused_optimizer": any("_fused_" in kernel for kernel in kernels),
         "optimizer_kernel": " + ".join(kernels),
+        "gradient_exchange": exchange.told(losses),
         "donation": "in place",
         "onednn": onednn(forms),
         "autotuning": forms.device.type == "cuda" and torch.backends.cudnn.benchmark,

@@ -110,10 +110,11 @@ def build(
         return optimizers.build(workload.optimizer(request.cell.optimizer), part, workload.param_specs(), request)
 
     g_update, d_update = update("g."), update("d.")
+    of_g, of_d = list(net.g.parameters()), list(net.d.parameters())
     state = State(
         net=net, params=named, forms=forms, variant=request.cell.variant, g_update=g_update, d_update=d_update,
-        d_loss=backend.program(partial(discriminator_loss, net), list(net.d.parameters()), request, d_update.scale),
-        g_loss=backend.program(partial(generator_loss, net), list(net.g.parameters()), request, g_update.scale),
+        d_loss=backend.program(partial(discriminator_loss, net), of_d, request, d_update.scale, frozen=of_g),
+        g_loss=backend.program(partial(generator_loss, net), of_g, request, g_update.scale, frozen=of_d),
     )  # fmt: skip
     return state, step
 
@@ -140,11 +141,8 @@ def generator_loss(net: Net, z_BZ: Tensor) -> Tensor:
 
 
 def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout, of this process's only device.
-
-    Parameters, slots, and the means over its norm groups of `mean/` and `var/` statistics.
-    """
-    del device
+    """Arrays by the spec's names, in its layout: parameters, slots, `mean/` and `var/` statistics."""
+    del device  # a process has one
     nets = {"d": state.net.d, "g": state.net.g}
     norms = {
         f"{kind}/{prefix}.norm{i}": norm
@@ -163,7 +161,8 @@ def export(state: State, names: Iterable[str] | None = None, device: int = 0) ->
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What is on, asked of PyTorch where it can be."""
-    found = evidence.seen(state.net, state.forms, state.variant, [state.g_update, state.d_update])
+    updates, losses = [state.g_update, state.d_update], [state.d_loss, state.g_loss]
+    found = evidence.seen(state.net, state.forms, state.variant, updates, losses)
     return found | {"batch_norm": "PyTorch's own kernel" if state.variant == "eager" else "Inductor"}
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench import precision, spec
 
-from . import backend
+from . import exchange
 
 Params = Mapping[str, NDArray[Any]]
 Axes = tuple[int, ...]
@@ -42,7 +42,7 @@ def choose(request: spec.Request) -> Forms:
     """
     cell = request.cell
     return Forms(
-        device=backend.device(),
+        device=exchange.device(request),
         product=getattr(torch, precision.product(cell.precision)),
         sequences_by_conv=cell.platform == "cpu" and cell.precision not in precision.MIXED,
         sums_apart=cell.precision in precision.MIXED,

@@ -19,7 +19,7 @@ from bench.precision import MIXED, product, stored
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import backend, evidence, layers, optimizers
+from . import backend, evidence, exchange, layers, optimizers
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -50,7 +50,7 @@ def attention_for(request: Request, context: int) -> Attend:
 def causal_mask(request: Request, context: int) -> Tensor:
     """What is added to scores: −∞ where a key is later than the query."""
     kept = getattr(torch, stored(request.cell.precision))
-    return torch.full((context, context), -math.inf, dtype=kept, device=backend.device()).triu(1)
+    return torch.full((context, context), -math.inf, dtype=kept, device=exchange.device(request)).triu(1)
 
 
 class Block(nn.Module):
@@ -136,8 +136,8 @@ def cross_entropy(net: nn.Module, token_BS: Tensor) -> Tensor:
 
 
 def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout, of this process's only device: parameters and slots."""
-    del device
+    """Arrays by the spec's names, in its layout: parameters and slots."""
+    del device  # a process has one
     wanted = optimizers.names(state.params, state.update) if names is None else names
     return optimizers.export(state.params, [state.update], wanted)
 
@@ -148,7 +148,7 @@ def optimisations(state: State) -> dict[str, str | bool]:
     shape = (1, 1, state.net.pos.shape[0], block.head_width)
     q_BNTK = state.net.tok.new_zeros(shape, dtype=state.net.forms.product, requires_grad=True)
     kernel = evidence.kernel_of(block.attend(q_BNTK, q_BNTK, q_BNTK))
-    found = evidence.seen(state.net, state.net.forms, state.variant, [state.update])
+    found = evidence.seen(state.net, state.net.forms, state.variant, [state.update], [state.loss])
     straight = "1×1 convolutions of sequences" if state.net.forms.sequences_by_conv else "as they lie"
     return found | {"attention": kernel, "matrix_products": straight}
 
@@ -164,11 +164,11 @@ def run_attention(workload: Lm, request: Request, form: str) -> dict[str, NDArra
     """Attention of two sequences, and its gradients to queries, keys and values, in one of the three forms."""
     exact = replace(request, cell=replace(request.cell, precision="fp64"))
     chosen = exact if form == "exact" else request
-    dtype = getattr(torch, product(chosen.cell.precision))
+    dtype, where = getattr(torch, product(chosen.cell.precision)), exchange.device(request)
     attend = partial(plain_attention, causal_mask(chosen, workload.context))
     shape = (2, workload.heads, workload.context, workload.head_width)
     rng = np.random.default_rng(0)
-    q, k, v, given = (torch.tensor(rng.normal(size=shape), dtype=dtype, device=backend.device()) for _ in range(4))
+    q, k, v, given = (torch.tensor(rng.normal(size=shape), dtype=dtype, device=where) for _ in range(4))
     inputs = [x.requires_grad_() for x in (q, k, v)]
     out = (fused_attention if form == "best" else attend)(*inputs)
     gradients = torch.autograd.grad(out, inputs, given)

@@ -6,8 +6,10 @@ PACKAGES: tuple[tuple[str, ...], ...] = (("torch",),)
 
 VARIANTS = ("eager", "compile")
 DEFAULT_VARIANT = {"cpu": "eager", "cuda": "compile", "rocm": "compile"}
-UNSUPPORTED = {"tpu": "PyTorch reaches TPUs through torch_xla alone, which this implementation does not drive"}
-PROCESS_PER_DEVICE = True
+PROCESS_PER_DEVICE = True  # `DistributedDataParallel` drives one device in a process
+UNSUPPORTED = {  # by platform, why it cannot run there
+    "tpu": "PyTorch computes there by another package alone, torch_xla, which this implementation does not use",
+}
 PROGRAMS = {"compile": "g++"}  # what a variant runs
 
 ENVIRONMENT: dict[str, str] = {

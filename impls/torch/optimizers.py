@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.optimizer import Optimizer
 from bench.spec import Param, Request
 
-from . import backend
+from . import exchange
 from .layers import Named
 from .loss_scale import LossScale, on_host
 
@@ -44,7 +44,7 @@ def build(numbers: Optimizer, params: Named, specs: Mapping[str, Param], request
     optimizer = build_optimizer(numbers, params, specs)
     if request.cell.precision != "fp16":
         return Update(optimizer=optimizer, step=optimizer.step)
-    scale = LossScale(request.first_scale, backend.device())
+    scale = LossScale(request.first_scale, exchange.device(request))
     if numbers.kind == "sgd":  # the fused kernel takes buffers of a first update that was skipped as they were found
         for param, _ in params.values():
             optimizer.state[param]["momentum_buffer"] = torch.zeros_like(param)

@@ -35,7 +35,7 @@ RMSPROP_BUILT = "            return torch.optim.RMSprop(groups,"
 RMSPROP = """
 v, mom, a = kept["square_avg"], kept["momentum_buffer"], numbers.smoothing
 v.mul_(a).addcmul_(g, g, value=1.0 - a)
-avg = kept["grad_avg"].mul_(a).add_(g, alpha=1.0 - a) if "grad_avg" in kept else torch.zeros_like(p)
+avg = kept["grad_avg"].mul_(a).add_(g, alpha=1.0 - a) if numbers.centered else torch.zeros_like(p)
 mom.mul_(momentum).add_(g / ((v - avg**2).sqrt() + numbers.eps))
 p.sub_(lr * mom)
 """
@@ -61,22 +61,6 @@ def rmsprop(old: str, new: str) -> tuple[Edit, ...]:
     return edit("optimizers.py", RMSPROP_BUILT, step + RMSPROP_BUILT.replace("torch.optim.RMSprop(", "Own("))
 
 
-BACKWARD = "            value.backward(scale, inputs=params)"
-SUMMED = f"""{BACKWARD}
-            for param in params:
-                param.grad *= dist.get_world_size()"""
-WRAPPED = "    module = DistributedDataParallel(Loss(loss, params), gradient_as_bucket_view=True)"
-ONE_IGNORED = """    inner = Loss(loss, params)
-    inner._ddp_params_and_buffers_to_ignore = ["params.0"]
-    module = DistributedDataParallel(inner, gradient_as_bucket_view=True)"""
-COPIED = """    return {
-        name: torch.tensor(array, dtype=torch.int64 if array.dtype.kind in "iu" else None, device=_device)
-        for name, array in batch.items()
-    }"""
-OF_THE_FIRST = f"""{COPIED.replace("return", "found =")}
-    for tensor in found.values():
-        torch.distributed.broadcast(tensor, 0)
-    return found"""
 NORM = "        return F.batch_norm(x_BF, mean, var, self.scale, self.shift, True, self.new_share, self.eps)"
 NORM_BY_HAND = """        axes, shape = [0, *range(2, x_BF.ndim)], [1, -1, *[1] * (x_BF.ndim - 2)]
         batch_var, batch_mean = torch.var_mean(x_BF, axes)
@@ -107,6 +91,10 @@ CLAMP_EACH = """        for gradient in gradients:
 CLEAR = """            for param in params:
                 param.grad = None
 """
+
+WRAP = "    return DistributedDataParallel("
+IGNORE = '    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(loss, ["trained.0"])\n'
+COPY = 'torch.tensor(array, dtype=torch.int64 if array.dtype.kind in "iu" else None, device=_device)'
 
 EDITS: dict[str, tuple[Edit, ...] | str] = {
     # The GAN
@@ -141,7 +129,11 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "generator-detached": edit("gan.py", "layers.images(h_BF, self.side)", "layers.images(h_BF.detach(), self.side)"),
     "generator-not-detached": (
         *edit("gan.py", FAKE, "    fake_BCHW = net.g(z_BZ)\n"),
-        *edit("gan.py", "list(net.d.parameters())", "list(net.parameters())"),
+        *edit(
+            "gan.py",
+            "of_g, of_d = list(net.g.parameters()), list(net.d.parameters())",
+            "of_g, of_d = list(net.g.parameters()), list(net.parameters())",
+        ),
         *edit("gan.py", UPDATE_D, "    state.g_update.step()\n" + UPDATE_D),
     ),
     # The language model
@@ -199,8 +191,11 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "schedule-off-by-one": edit("optimizers.py", "numbers.rate(t)", "numbers.rate(t - 1)"),
     "warm-up-left-out": edit("optimizers.py", "numbers.rate(t)", "numbers.rate(t) / min(t / numbers.warmup, 1.0)"),
     "gradients-not-cleared": edit("backend.py", CLEAR, ""),
-    "gradients-summed": edit("exchange.py", BACKWARD, SUMMED),
-    "parameter-not-exchanged": edit("exchange.py", WRAPPED, ONE_IGNORED),
-    "shard-of-another": edit("backend.py", COPIED, OF_THE_FIRST),
-    "statistics-of-the-device": edit("gan.py", "params, request.cell.groups_per_device, forms)", "params, 1, forms)"),
+    # Several devices
+    "gradients-summed": edit(
+        "exchange.py", "value.backward(self.scale)", "(value * dist.get_world_size()).backward(self.scale)"
+    ),
+    "parameter-not-exchanged": edit("exchange.py", WRAP, IGNORE + WRAP),
+    "shard-of-another": edit("backend.py", COPY, f"exchange.dist.broadcast(copy := {COPY}, src=0) or copy"),
+    "statistics-of-the-device": edit("gan.py", "request.cell.groups_per_device", "1"),
 }

@@ -5,6 +5,7 @@ python -m tests.parity.torch_trials TRIAL…
 
 import json
 import sys
+import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -226,7 +227,9 @@ class Queue:
     def __init__(self, *forgets: str) -> None:
         self.forgets, self.thread, self.begun = forgets, ThreadPoolExecutor(max_workers=1), False
         self.code, self.finished = import_module("impls.torch.autoencoder"), {"reconstruction": torch.zeros(())}
-        self.backend = SimpleNamespace(**{name: getattr(backend, name) for name in ("configure", "devices", "put")})
+        self.backend = SimpleNamespace(
+            **{name: getattr(backend, name) for name in ("configure", "devices", "put", "gather")}
+        )
         self.backend.sync, self.backend.read = self.sync, self.read
 
     def build(self, *given: Any) -> Any:
@@ -276,6 +279,19 @@ def measured(*forgets: str) -> dict[str, Any]:
     (name,) = reference[0]
     _, fault = parity.trajectory_fault(found.fields["losses"], {name: [one[name] for one in reference]}, "fp32", "tiny")
     return {"status": told["status"], "reason": told["reason"], "losses": fault}
+
+
+def exchanges(exchange: bool) -> int:
+    """How many all-reduces a later step of the GAN makes, each network being smaller than a bucket."""
+    request = request_for("gan", "fp32")
+    folder = tempfile.mkdtemp()
+    cell = replace(request.cell, engine="distributed")
+    training = Trained(replace(request, cell=cell, rendezvous=f"{folder}/rendezvous", exchange=exchange))
+    for _ in range(3):
+        training.step()
+    with torch.profiler.profile() as profile:
+        training.step()
+    return sum(event.count for event in profile.key_averages() if event.key == "c10d::allreduce_")
 
 
 def main(names: list[str]) -> None:

@@ -1,0 +1,185 @@
+"""PyTorch on several devices: the step of one device to rounding, however a rank ends, and what the exchange is."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench import manifests, plan, workloads
+from bench.launch import Launcher, Outcome
+from bench.machine.processor import physical_cores
+from bench.manifests import Manifest
+from bench.plan import Choice
+from bench.processes import children
+from bench.proof import parity, proofs
+from bench.proof.parity import Trace
+from bench.spec import Cell, Request
+from tests.mutations import __main__ as mutations
+from tests.mutations.mistakes import Edit
+from tests.parity.test_precision_torch import trials
+
+WRAP = "    return DistributedDataParallel(loss,"
+SMALL_BUCKETS = Edit(  # so that a network of `tiny` has several, as those of `base` have
+    file="exchange.py",
+    old=WRAP,
+    new=f"""    dist._DEFAULT_FIRST_BUCKET_BYTES = 16384
+    torch._logging.set_logs(modules={{"torch._dynamo.backends.distributed": 20}})
+{WRAP} bucket_cap_mb=0.1,""",
+)
+RAISE = Edit(
+    file="autoencoder.py",
+    old="    state.update.step()\n",
+    new="    state.update.step()\n    backend.exchange.dist.get_rank() == 1 and fail()\n",
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mutations.Laboratory]:
+    """A launcher, and a folder in which changed implementations can be planted."""
+    before = children()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "environ", os.environ.copy())
+        with mutations.laboratory() as place:
+            yield place
+    assert children() <= before
+
+
+def cell_of(workload: str, devices: int, groups: int | None = None, **others: Any) -> Cell:
+    """Emulated devices that share the batch of one."""
+    cell = plan.plan_cells(Choice(impl=("torch",), workload=(workload,), precision=("fp64",)), manifests.find())[0]
+    spread = {"devices": devices, "batch_per_device": cell.global_batch // devices, "norm_groups": groups or devices}
+    return replace(cell, **{"engine": "distributed", **spread, **others})
+
+
+def trace(launcher: Launcher, cell: Cell, instead: Manifest | None = None) -> Trace:
+    cores = physical_cores()
+    request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
+    return proofs.run_trace(launcher, cell, 20, request, 300.0, launcher.scratch / "log", instead)
+
+
+def check(launcher: Launcher, cell: Cell, instead: Manifest | None = None) -> None:
+    """What the devices compute together is what one of them computes alone, and they hold the same."""
+    one = replace(cell, devices=1, batch_per_device=cell.global_batch, engine="plain", variant="eager")
+    alone, together = trace(launcher, one), trace(launcher, cell, instead)
+    workload = workloads.get(cell.workload, cell.size)
+    found = parity.compare(alone, together, workload.param_specs(), workload.optimizer(cell.optimizer).lr)
+    assert together.copies == []
+    assert found.loss <= 1e-12 and found.param <= 1e-10 and found.slot <= 1e-10, found
+
+
+@pytest.mark.parametrize(
+    ("workload", "devices", "groups"),
+    [("gan", 1, 4), ("gan", 2, 4), ("gan", 8, 8), ("autoencoder", 3, 3), ("lm", 2, 2)],
+)
+def test_devices_compute_the_step_of_one(place: mutations.Laboratory, workload: str, devices: int, groups: int) -> None:
+    check(place.launcher, cell_of(workload, devices, groups))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd+clip", "rmsprop"])
+def test_updates_follow_the_average(place: mutations.Laboratory, optimizer: str) -> None:
+    """A norm that clips is that of the averaged gradients."""
+    check(place.launcher, cell_of("autoencoder", 2, optimizer=optimizer))
+
+
+def test_programs_that_are_split_at_buckets_are_exact(place: mutations.Laboratory) -> None:
+    """As `base` is compiled: two networks, each in parts, D's run twice and frozen in the other's program."""
+    mutant = place.plant("torch", "small-buckets", [SMALL_BUCKETS])
+    check(place.launcher, cell_of("gan", 2, variant="compile"), mutant)
+    log = (place.launcher.scratch / "log").read_text()
+    parts = dict(re.findall(r"rank0.* \[(0/\d)\] DDPOptimizer .* created (\d+) buckets", log))  # by program
+    assert len(parts) == 2 and all(int(count) > 1 for count in parts.values()), parts
+
+
+def request_for(cell: Cell, folder: Path, **others: Any) -> Request:
+    cores = physical_cores()
+    least: dict[str, Any] = {"steps": 5, "window_steps": 5, "min_windows": 2, "latency_steps": 0, "min_time_s": 0.0}
+    request = Request(cell=cell, task="measure", folder=str(folder), threads=len(cores), cpus=cores)
+    return replace(request, **least | others)
+
+
+@pytest.mark.parametrize(("workload", "precision"), [("gan", "fp32"), ("lm", "bf16")])
+def test_measures(place: mutations.Laboratory, tmp_path: Path, workload: str, precision: str) -> None:
+    cell = cell_of(workload, 2, precision=precision)
+    found = place.launcher.run(request_for(cell, tmp_path / "cell"), 60.0, tmp_path / "log").fields
+    assert found["status"] == "ok", found
+    assert [rank["rank"] for rank in found["ranks"]] == [0, 1]
+    assert len(found["windows"]) == 2 and found["threads"]["intra"] == 1
+    assert found["optimisations"]["gradient_exchange"].startswith("DistributedDataParallel over gloo")
+    told = found["communication"]
+    assert told["gradient_bytes"] == told["all_reduce"][-1]["bytes"]
+    assert all(one["seconds"] > 0 for one in told["all_reduce"])
+    assert [len(window["rank_s"]) for window in told["without_exchange"]] == [2, 2]
+
+
+def test_a_precision_that_one_rank_finds_wrong_ends_all(place: mutations.Laboratory, tmp_path: Path) -> None:
+    """Only the first looks; the others do not wait for it to measure what the exchange costs."""
+    cell = cell_of("autoencoder", 2, precision="fp16")
+    found = place.launcher.run(request_for(cell, tmp_path / "cell"), 60.0, tmp_path / "log").fields
+    assert found["status"] == "invalid" and "fp16 was asked for" in found["reason"], found
+    assert not (tmp_path / "log").read_text().count("Traceback")
+
+
+def interrupted(launcher: Launcher, folder: Path, what: signal.Signals, timeout_s: float) -> tuple[Outcome, list[int]]:
+    """A cell that would run for long, one rank of which gets a signal when its steps are under way; and its ranks."""
+    request = request_for(cell_of("autoencoder", 2, precision="fp32"), folder, window_steps=100, min_windows=100_000)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        running = thread.submit(launcher.run, request, timeout_s, folder.parent / "log")
+        deadline = time.monotonic() + 30.0
+        while len(launcher.running) < 2 or not all(joined(pid) for pid in launcher.running):
+            assert not running.done() and time.monotonic() < deadline, running
+            time.sleep(0.02)
+        ranks = sorted(launcher.running)
+        time.sleep(0.5)
+        os.kill(ranks[1], what)
+        return running.result(), ranks
+
+
+def joined(pid: int) -> bool:
+    """Whether a rank hears another."""
+    return any(one.status == psutil.CONN_ESTABLISHED for one in psutil.Process(pid).net_connections())
+
+
+def test_a_rank_that_is_killed_ends_the_cell(place: mutations.Laboratory, tmp_path: Path) -> None:
+    outcome, ranks = interrupted(place.launcher, tmp_path / "cell", signal.SIGKILL, 60.0)
+    assert (outcome.fields["status"], outcome.fields["reason"]) == ("killed", "rank 1: the cell was ended by SIGKILL")
+    assert not any(psutil.pid_exists(pid) for pid in ranks)
+
+
+def test_a_rank_that_hangs_ends_the_cell_at_the_timeout(place: mutations.Laboratory, tmp_path: Path) -> None:
+    outcome, ranks = interrupted(place.launcher, tmp_path / "cell", signal.SIGSTOP, 4.0)
+    assert outcome.fields["status"] == "timeout" and "longer than 4 s" in outcome.fields["reason"], outcome
+    assert not any(psutil.pid_exists(pid) for pid in ranks)
+
+
+def test_a_rank_that_raises_ends_the_cell(place: mutations.Laboratory, tmp_path: Path) -> None:
+    """With its own reason, not with that of a rank which waited for it."""
+    mutant = place.plant("torch", "raising", [RAISE])
+    request = request_for(cell_of("autoencoder", 3, precision="fp32"), tmp_path / "cell")
+    found = place.launcher.run(request, 60.0, tmp_path / "log", mutant).fields
+    assert (found["status"], found["reason"][:22]) == ("crashed", "rank 1: NameError in c"), found
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_each_network_is_exchanged_once(exchange: bool, tmp_path: Path) -> None:
+    """A step of the GAN has two updates; a discriminator whose gradients came with the second would have a third."""
+    trial = f"exchanges({exchange})"
+    assert trials(trial, folder=tmp_path)[trial] == (2 if exchange else 0)
+
+
+def test_devices_that_are_not_there_are_unavailable(place: mutations.Laboratory, tmp_path: Path) -> None:
+    """Of CUDA and ROCm a build of PyTorch has one at most."""
+    told: list[str] = []
+    for platform in ("cuda", "rocm"):
+        cell = cell_of("autoencoder", 2, precision="fp32", platform=platform)
+        found = place.launcher.run(request_for(cell, tmp_path / platform), 60.0, tmp_path / "log").fields
+        if found["status"] == "unavailable":
+            told.append(found["reason"])
+    assert any("is built without" in reason for reason in told), told
