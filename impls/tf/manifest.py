@@ -5,7 +5,8 @@ MODULE = "tensorflow"
 PACKAGES: tuple[tuple[str, ...], ...] = (("tensorflow", "tensorflow-cpu"),)
 
 VARIANTS = ("graph", "xla")
-DEFAULT_VARIANT = {"cpu": "graph"}
+DEFAULT_VARIANT = {"cpu": "graph", "cuda": "xla", "rocm": "xla"}
+UNSUPPORTED = {"tpu": "TensorFlow's packages have had no TPU support since 2.19; its last libtpu builds are for 2.18"}
 
 ENVIRONMENT: dict[str, str] = {
     "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only
