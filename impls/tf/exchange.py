@@ -23,6 +23,8 @@ Step = Callable[..., Losses]  # (net, update, *batch)
 # Bytes that are reduced at once, so that copying into one vector goes on while another is reduced.
 PACK = 32 * 2**20
 
+TRACED: dict[Any, tf.types.experimental.ConcreteFunction] = {}  # pieces, by all that they depend on
+
 
 class Compiled(NamedTuple):
     """A step of all devices."""
@@ -62,9 +64,7 @@ def spread(value: Callable[[int], tf.Tensor]) -> Any:
     return strategy().experimental_distribute_values_from_function(make)
 
 
-def compiled(
-    make_net: Callable[[], Any], step: Step, signature: Sequence[tf.TensorSpec], request: Request
-) -> Compiled:
+def compiled(make_net: Callable[[], Any], step: Step, signature: Sequence[tf.TensorSpec], request: Request) -> Compiled:
     """The step of one device by itself, or of all devices together, each with a net of its own."""
     if request.cell.engine == "distributed":
         return together(make_net, step, signature, request)
@@ -84,9 +84,7 @@ def alone(derive: Derive, net: Any, training: optimizers.Training, *batch: tf.Te
     return loss
 
 
-def together(
-    make_net: Callable[[], Any], step: Step, signature: Sequence[tf.TensorSpec], request: Request
-) -> Compiled:
+def together(make_net: Callable[[], Any], step: Step, signature: Sequence[tf.TensorSpec], request: Request) -> Compiled:
     """The step of all devices, which returns the means of their losses."""
     nets: list[Any] = []
     for device in strategy().extended.worker_devices:
@@ -95,7 +93,9 @@ def together(
     pieces: dict[Derive, Pieces] = {}
     step(nets[0], partial(prepared, pieces, request.cell.variant == "xla"), *signature)
     update = partial(averaged, pieces, request.exchange)
-    batch = [tf.type_spec_from_value(spread(lambda _, spec=spec: tf.zeros(spec.shape, spec.dtype))) for spec in signature]
+    batch = [
+        tf.type_spec_from_value(spread(lambda _, spec=spec: tf.zeros(spec.shape, spec.dtype))) for spec in signature
+    ]
 
     def replica(*batch: tf.Tensor) -> Losses:
         number = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
@@ -114,11 +114,16 @@ def together(
 
 
 def prepared(
-    pieces: dict[Derive, Pieces], jit: bool, derive: Derive, net: Any, training: optimizers.Training, *batch: tf.TensorSpec
+    pieces: dict[Derive, Pieces],
+    jit: bool,
+    derive: Derive,
+    net: Any,
+    training: optimizers.Training,
+    *batch: tf.TensorSpec,
 ) -> tf.TensorSpec:
     """An update's pieces, traced on no device: an update is taken as one that makes them."""
     deriving = traced(derive, net, batch, jit)
-    loss, all_N = deriving.structured_outputs
+    loss, all_N = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), deriving.structured_outputs)
     pieces[derive] = Pieces(deriving, traced(optimizers.update, training, (all_N,), jit))
     return loss
 
@@ -126,15 +131,26 @@ def prepared(
 def traced(
     function: Callable[..., Any], owner: Any, inputs: Sequence[Any], jit: bool
 ) -> tf.types.experimental.ConcreteFunction:
-    """`function(owner, *inputs)` as a graph that the owner's variables are inputs of too."""
+    """`function(owner, *inputs)` as a graph that the owner's variables are inputs of too.
+
+    It is kept: a step without exchange is made of the same pieces, and XLA compiles each again for every device.
+    """
+    frame = tf.nest.map_structure(
+        lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype) if isinstance(leaf, tf.Variable) else leaf, owner
+    )
+    leaves = tf.nest.flatten(frame)
+    key = (function, tuple(leaves), tuple(tf.nest.flatten(inputs)), jit)
+    if key in TRACED:
+        return TRACED[key]
 
     def run(variables: Sequence[tf.Variable], inputs: Sequence[Any]) -> Any:
         given = iter(variables)
-        leaves = [next(given) if isinstance(leaf, tf.Variable) else leaf for leaf in tf.nest.flatten(owner)]
-        return function(tf.nest.pack_sequence_as(owner, leaves), *inputs)
+        filled = [next(given) if isinstance(leaf, tf.TensorSpec) else leaf for leaf in leaves]
+        return function(tf.nest.pack_sequence_as(frame, filled), *inputs)
 
-    function_ = tf.function(run, autograph=False, jit_compile=jit)
-    return function_.get_concrete_function(variables_of(owner), inputs)
+    compiling = tf.function(run, autograph=False, jit_compile=jit)
+    TRACED[key] = compiling.get_concrete_function(variables_of(owner), inputs)
+    return TRACED[key]
 
 
 def variables_of(owner: Any) -> list[tf.Variable]:
@@ -142,7 +158,12 @@ def variables_of(owner: Any) -> list[tf.Variable]:
 
 
 def averaged(
-    pieces: dict[Derive, Pieces], exchange: bool, derive: Derive, net: Any, training: optimizers.Training, *batch: tf.Tensor
+    pieces: dict[Derive, Pieces],
+    exchange: bool,
+    derive: Derive,
+    net: Any,
+    training: optimizers.Training,
+    *batch: tf.Tensor,
 ) -> tf.Tensor:
     """An update with the mean of the devices' gradients; without `exchange` with this device's."""
     loss, all_N = pieces[derive].derive(variables_of(net), batch)
