@@ -80,16 +80,13 @@ def gradient_exchange(step: exchange.Compiled) -> str:
     if not step.pieces:
         return "none"
     by = type(exchange.strategy()).__name__
-    reductions = [operation for operation in step.graph.graph.get_operations() if "Reduce" in operation.type]
-    hints = {
-        operation.get_attr("communication_hint").decode()
-        for operation in reductions
-        if operation.type.startswith("Collective")
-    }
-    if not hints:
-        return f"{by}, nothing to reduce"
-    count = sum(operation.type.startswith("Collective") for operation in reductions) // len(step.nets)
-    return f"{by}, {count} all-reduces by {' + '.join(sorted(hints))}, not overlapping"
+    operations = step.graph.graph.get_operations()
+    reductions = [operation for operation in operations if operation.type.startswith("CollectiveReduce")]
+    if not reductions:
+        return f"{by}, none"
+    hints = sorted({operation.get_attr("communication_hint").decode() for operation in reductions})
+    count = len(reductions) // len(step.nets)
+    return f"{by}, {count} all-reduce{'s' * (count > 1)} by {' + '.join(hints)}, not overlapping"
 
 
 def batch_norm(step: exchange.Compiled) -> str:
