@@ -43,7 +43,7 @@ def _take_accelerators(request: Request) -> None:
         Unavailable: there are fewer, or TensorFlow was built for others.
     """
     platform, build = request.cell.platform, tf.sysconfig.get_build_info()
-    if not build[f"is_{platform}_build"]:
+    if not build.get(f"is_{platform}_build"):
         hint = "pip install 'tensorflow[and-cuda]'" if platform == "cuda" else "install tensorflow-rocm"
         raise Unavailable(f"this TensorFlow is not built for {platform}: {hint}")
     found = tf.config.list_physical_devices("GPU")
