@@ -126,6 +126,7 @@ def train(request: "Request", package: str, found: Found) -> None:
         feeding = steady_feed(request, backend, batch, training.done)
         with feeding as training.feed, measured_memory(backend, host, found):
             before = training.done
+            training.peek(training.state, training.losses)  # the first reading sets up what the others only use
             found.fields |= measure.steady_state(training, request)
         check_updates(training, backend, found, before)
     look_at(training, backend, found)

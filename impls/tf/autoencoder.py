@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.spec import Conv, Request
 from bench.workloads.autoencoder import Autoencoder
 
-from . import evidence, layers, loss_scale, optimizers
+from . import evidence, exchange, layers, loss_scale, optimizers
 
 
 def encoder(workload: Autoencoder, params: layers.Params, forms: layers.Forms, x_BHWC: tf.Tensor) -> tf.Tensor:
@@ -42,14 +42,15 @@ def block(params: layers.Params, forms: layers.Forms, convs: tuple[Conv, ...], h
     return tf.nn.relu(h_BHWC + layers.conv(params, forms, second, inner_BHWC))
 
 
-class State(NamedTuple):
-    """Variables, which a step changes in place, and the compiled step."""
+class Net(NamedTuple):
+    """Encoder and decoder, with all their variables."""
 
+    workload: Autoencoder
+    forms: layers.Forms
     training: optimizers.Training
-    function: tf.types.experimental.PolymorphicFunction
-    graph: tf.types.experimental.ConcreteFunction  # of the function; 0.1 ms faster to call
 
 
+State = exchange.Compiled  # the variables, which a step changes in place, and the step
 Batch = Mapping[str, tf.Tensor]
 
 
@@ -59,18 +60,12 @@ def build(
     """State with `params` on the device, and the step."""
     forms, swapped = layers.choose(request), layers.swapped_kernels(workload.decoder)
     numbers, specs = workload.optimizer(request.cell.optimizer), workload.param_specs()
-    training = optimizers.build(numbers, params, specs, request, swapped, forms.apart)
     shape = (workload.batch, workload.side, workload.side, workload.channels)
 
-    @tf.function(
-        autograph=False,
-        jit_compile=request.cell.variant == "xla",
-        input_signature=[tf.TensorSpec(shape, params["enc.dense.w"].dtype)],
-    )
-    def function(x_BHWC: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"reconstruction": update(workload, forms, training, x_BHWC)} | loss_scale.skipped(training.scaling)
+    def make_net() -> Net:
+        return Net(workload, forms, optimizers.build(numbers, params, specs, request, swapped, forms.apart))
 
-    return State(training, function, function.get_concrete_function()), step
+    return exchange.compiled(make_net, updates, [tf.TensorSpec(shape, params["enc.dense.w"].dtype)], request), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
@@ -78,25 +73,32 @@ def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
     return state, state.graph(batch["image"])
 
 
-def update(workload: Autoencoder, forms: layers.Forms, training: optimizers.Training, x_BHWC: tf.Tensor) -> tf.Tensor:
-    """One update on the squared error, summed over an image and averaged over the batch."""
+def updates(net: Net, update: exchange.Update, x_BHWC: tf.Tensor) -> dict[str, tf.Tensor]:
+    """One update."""
+    losses = {"reconstruction": update(derive, net, net.training, x_BHWC)}
+    return losses | loss_scale.skipped(net.training.scaling)
+
+
+def derive(net: Net, x_BHWC: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The squared error, summed over an image and averaged over the batch, and its gradients."""
+    workload, forms, training = net
     params = optimizers.weights(training)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         y_BHWC = decoder(workload, params, forms, encoder(workload, params, forms, x_BHWC))
         loss = layers.total(forms, tf.square(y_BHWC - x_BHWC)) / layers.number(workload.batch, x_BHWC)
-    optimizers.update(training, tape.gradient(loss, params, loss_scale.of_loss(training.scaling)))
-    return loss
+    gradients = tape.gradient(loss, params, loss_scale.of_loss(training.scaling))
+    return loss, optimizers.joined(training, gradients)
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and slots."""
-    return optimizers.export((state.training,), names)
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
+    """Arrays of one device by the spec's names, in its layout: parameters and slots."""
+    return optimizers.export((state.nets[device].training,), names)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return evidence.seen(state.function, state.graph)
+    return evidence.seen(state)
 
 
 def kernels(workload: Autoencoder, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -1,13 +1,15 @@
 """The TensorFlow runtime: threads, precision flags, devices, copies, waiting, memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bench.spec import Request
+from bench.spec import Request, Unavailable
+
+from . import exchange
 
 
 def configure(request: Request) -> None:
@@ -21,24 +23,74 @@ def configure(request: Request) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(request.cell.precision == "tf32")
     if request.cell.platform == "cpu":
         tf.config.set_visible_devices([], "GPU")
-    for gpu in tf.config.get_visible_devices("GPU"):
+        _divide_processor(request.devices)
+    else:
+        _take_accelerators(request)
+
+
+def _divide_processor(count: int) -> None:
+    """Several devices on the processor, which share its threads."""
+    if count > 1:
+        (processor,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+        tf.config.set_logical_device_configuration(processor, parts)
+
+
+def _take_accelerators(request: Request) -> None:
+    """As many of the machine's as the request has devices.
+
+    Raises:
+        Unavailable: there are fewer, or TensorFlow was built for others.
+    """
+    platform, build = request.cell.platform, tf.sysconfig.get_build_info()
+    if not build.get(f"is_{platform}_build"):
+        hint = "pip install 'tensorflow[and-cuda]'" if platform == "cuda" else "install tensorflow-rocm"
+        raise Unavailable(f"this TensorFlow is not built for {platform}: {hint}")
+    found = tf.config.list_physical_devices("GPU")
+    if len(found) < request.devices:
+        raise Unavailable(
+            f"{request.devices} {platform} devices are needed, TensorFlow sees {len(found)}: "
+            "ask for fewer --devices, or look at the driver"
+        )
+    tf.config.set_visible_devices(found[: request.devices], "GPU")
+    for gpu in found[: request.devices]:
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def devices() -> list[str]:
     """Names of the devices in use."""
-    return [device.name for device in _accelerators() or tf.config.list_logical_devices("CPU")]
+    return [device.name for device in exchange.devices()]
 
 
 def _accelerators() -> list[tf.config.LogicalDevice]:
     return tf.config.list_logical_devices("GPU")
 
 
-def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, tf.Tensor]:
-    """Copies of host arrays on the device; integers as int64, as TensorFlow keeps int32 off GPUs."""
-    return {
-        name: tf.constant(array, dtype=tf.int64 if array.dtype.kind in "iu" else None) for name, array in batch.items()
-    }
+def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Copies of host arrays on the device, or of an equal part of them on each.
+
+    Integers become int64, as TensorFlow keeps int32 off GPUs.
+    """
+    count = len(exchange.devices())
+    if count == 1:
+        return {name: _constant(array) for name, array in batch.items()}
+    parts = {name: np.split(array, count) for name, array in batch.items()}
+    return {name: exchange.spread(lambda d, own=own: _constant(own[d])) for name, own in parts.items()}
+
+
+def _constant(array: NDArray[Any]) -> tf.Tensor:
+    return tf.constant(array, dtype=tf.int64 if array.dtype.kind in "iu" else None)
+
+
+def gather(numbers: Sequence[float]) -> list[list[float]]:
+    """Of all processes: there is one."""
+    return [list(numbers)]
+
+
+def all_reduce(elements: int) -> Callable[[], Any]:
+    """What dispatches the mean over the devices of a vector on each, by what a step's gradients go."""
+    vectors = exchange.spread(lambda _: tf.zeros(elements))
+    return tf.function(lambda: exchange.strategy().run(exchange.mean, (vectors,)), autograph=False)
 
 
 def sync(x: object) -> None:

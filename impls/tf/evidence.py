@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from . import exchange
 from .layers import Arrays
 
 PRODUCTS = ("MatMul", "BatchMatMulV2", "Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
@@ -29,13 +30,12 @@ def trial(
     return {name: tensor.numpy() for name, tensor in run().items()}
 
 
-def seen(
-    function: tf.types.experimental.PolymorphicFunction, graph: tf.types.experimental.ConcreteFunction
-) -> dict[str, str | bool]:
+def seen(step: exchange.Compiled) -> dict[str, str | bool]:
     """What was on, as far as it can be seen in the function that was called."""
-    operations = graph.graph.get_operations()
+    operations = operations_of(step)
     kinds = {operation.type for operation in operations}
-    jit = graph.function_def.attr["_XlaMustCompile"].b  # TensorFlow compiles all of it, or fails
+    # TensorFlow compiles all of a function that has the mark, or fails.
+    jit = all(piece.function_def.attr["_XlaMustCompile"].b for piece in step.pieces or (step.graph,))
     updates = sorted(kind for kind in kinds if kind.startswith("ResourceApply"))
     names = {"DepthToSpace": "phases", "Conv2DBackpropInput": "native"}
     transposed = " + ".join(name for kind, name in names.items() if kind in kinds)
@@ -44,9 +44,10 @@ def seen(
     convolutions = "XLA" if jit else "oneDNN" if onednn() else "Eigen"
     found: dict[str, str | bool] = {
         "allocator": "TensorFlow's, memory kept",
-        "compiled_once": function.experimental_get_tracing_count() == 1,
+        "compiled_once": step.function.experimental_get_tracing_count() == 1,
         "donation": "in place",
         "fast_math": "xla_cpu_enable_fast_math=true" in os.environ.get("XLA_FLAGS", ""),
+        "gradient_exchange": gradient_exchange(step),
         "fused_optimizer": "by XLA" if jit else bool(updates),
         "jit": jit,
         "loss_scaling": "MulNoNan" in kinds,
@@ -69,7 +70,26 @@ def onednn() -> bool:
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
 
 
-def batch_norm(graph: tf.types.experimental.ConcreteFunction) -> str:
+def operations_of(step: exchange.Compiled) -> list[tf.Operation]:
+    """All of a device, and those between the devices."""
+    return [operation for function in (step.graph, *step.pieces) for operation in function.graph.get_operations()]
+
+
+def gradient_exchange(step: exchange.Compiled) -> str:
+    """What reduces, how often in a step, and whether it overlaps: every reduction needs all that a piece gives."""
+    if not step.pieces:
+        return "none"
+    by = type(exchange.strategy()).__name__
+    operations = step.graph.graph.get_operations()
+    reductions = [operation for operation in operations if operation.type.startswith("CollectiveReduce")]
+    if not reductions:
+        return f"{by}, none"
+    hints = sorted({operation.get_attr("communication_hint").decode() for operation in reductions})
+    count = len(reductions) // len(step.nets)
+    return f"{by}, {count} all-reduce{'s' * (count > 1)} by {' + '.join(hints)}, not overlapping"
+
+
+def batch_norm(step: exchange.Compiled) -> str:
     """Whose it is, seen in the function that was called."""
-    fused = any(operation.type == "FusedBatchNormV3" for operation in graph.graph.get_operations())
+    fused = any(operation.type == "FusedBatchNormV3" for operation in operations_of(step))
     return "FusedBatchNormV3" if fused else "written out"

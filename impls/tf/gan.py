@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.gan import Gan
 
-from . import evidence, layers, loss_scale, optimizers
+from . import evidence, exchange, layers, loss_scale, optimizers
 
 
 class Net(NamedTuple):
@@ -74,14 +74,7 @@ def follow(running_GA: tf.Variable, all_GF: list[tf.Tensor], momentum: float) ->
         running_GA.assign_add(change_GA * layers.number(1.0 - momentum, change_GA))
 
 
-class State(NamedTuple):
-    """Variables, which a step changes in place, and the compiled step."""
-
-    net: Net
-    function: tf.types.experimental.PolymorphicFunction
-    graph: tf.types.experimental.ConcreteFunction  # of the function; 0.1 ms faster to call
-
-
+State = exchange.Compiled  # the variables, which a step changes in place, and the step
 Batch = Mapping[str, tf.Tensor]
 
 
@@ -89,7 +82,7 @@ def build(
     workload: Gan, params: layers.Arrays, request: Request
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
-    dtype, groups, forms = params["g.dense.w"].dtype, request.cell.norm_groups, layers.choose(request)
+    dtype, groups, forms = params["g.dense.w"].dtype, request.cell.groups_per_device, layers.choose(request)
 
     def training(prefix: str) -> optimizers.Training:
         part = {name: array for name, array in params.items() if name.startswith(prefix)}
@@ -100,20 +93,12 @@ def build(
         starts = [np.repeat((0.0, 1.0), count) for name, count in workload.norm_specs().items() if name[:2] == prefix]
         return tf.Variable(np.tile(np.concatenate([[], *starts]), (groups, 1)), dtype=dtype)
 
-    net = Net(workload, training("g."), training("d."), groups, forms, running("g."), running("d."))
+    def make_net() -> Net:
+        return Net(workload, training("g."), training("d."), groups, forms, running("g."), running("d."))
+
     image, noise = (workload.batch, workload.side, workload.side, workload.channels), (workload.batch, workload.z)
-
-    @tf.function(
-        autograph=False,
-        jit_compile=request.cell.variant == "xla",
-        input_signature=[tf.TensorSpec(shape, dtype) for shape in (image, noise, noise)],
-    )
-    def function(real_BHWC: tf.Tensor, z_d_BZ: tf.Tensor, z_g_BZ: tf.Tensor) -> dict[str, tf.Tensor]:
-        losses = {"discriminator": update_discriminator(net, real_BHWC, z_d_BZ)}
-        losses["generator"] = update_generator(net, z_g_BZ)
-        return losses | loss_scale.skipped(net.d.scaling, net.g.scaling)
-
-    return State(net, function, function.get_concrete_function()), step
+    signature = [tf.TensorSpec(shape, dtype) for shape in (image, noise, noise)]
+    return exchange.compiled(make_net, updates, signature, request), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
@@ -121,32 +106,41 @@ def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
     return state, state.graph(batch["image"], batch["z_d"], batch["z_g"])
 
 
-def update_discriminator(net: Net, real_BHWC: tf.Tensor, z_BZ: tf.Tensor) -> tf.Tensor:
-    """One update on a real and a generated batch; no gradient reaches the generator."""
+def updates(
+    net: Net, update: exchange.Update, real_BHWC: tf.Tensor, z_d_BZ: tf.Tensor, z_g_BZ: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """One update of the discriminator, then one of the generator."""
+    losses = {"discriminator": update(derive_discriminator, net, net.d, real_BHWC, z_d_BZ)}
+    losses["generator"] = update(derive_generator, net, net.g, z_g_BZ)
+    return losses | loss_scale.skipped(net.d.scaling, net.g.scaling)
+
+
+def derive_discriminator(net: Net, real_BHWC: tf.Tensor, z_BZ: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The loss on a real and a generated batch, and its gradients, none of which reaches the generator."""
     fake_BHWC = generator(net, optimizers.weights(net.g), z_BZ)
     params = optimizers.weights(net.d)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         loss_real = tf.reduce_mean(tf.nn.softplus(-discriminator(net, params, real_BHWC)))
         loss = loss_real + tf.reduce_mean(tf.nn.softplus(discriminator(net, params, fake_BHWC)))
-    optimizers.update(net.d, tape.gradient(loss, params, loss_scale.of_loss(net.d.scaling)))
-    return loss
+    gradients = tape.gradient(loss, params, loss_scale.of_loss(net.d.scaling))
+    return loss, optimizers.joined(net.d, gradients)
 
 
-def update_generator(net: Net, z_BZ: tf.Tensor) -> tf.Tensor:
-    """One update through the discriminator, whose parameters get no gradient."""
+def derive_generator(net: Net, z_BZ: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The loss through the discriminator, whose parameters get no gradient."""
     params = optimizers.weights(net.g)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         fake_BHWC = generator(net, params, z_BZ)
         loss = tf.reduce_mean(tf.nn.softplus(-discriminator(net, optimizers.weights(net.d), fake_BHWC)))
-    optimizers.update(net.g, tape.gradient(loss, params, loss_scale.of_loss(net.g.scaling)))
-    return loss
+    gradients = tape.gradient(loss, params, loss_scale.of_loss(net.g.scaling))
+    return loss, optimizers.joined(net.g, gradients)
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and slots, `mean/` and `var/` statistics."""
-    net, counts = state.net, state.net.workload.norm_specs()
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
+    """Arrays of one device by the spec's names, in its layout: parameters and slots, `mean/` and `var/` statistics."""
+    net, counts = state.nets[device], state.nets[device].workload.norm_specs()
     wanted = None if names is None else list(names)
     statistics = [f"{kind}/{norm}" for norm in counts for kind in ("mean", "var")]
     kept = None if wanted is None else [name for name in wanted if name not in statistics]
@@ -161,7 +155,7 @@ def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArra
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return evidence.seen(state.function, state.graph) | {"batch_norm": evidence.batch_norm(state.graph)}
+    return evidence.seen(state) | {"batch_norm": evidence.batch_norm(state)}
 
 
 def kernels(workload: Gan, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -42,7 +42,7 @@ def choose(request: Request) -> Forms:
     """The forms that were measured fastest: oneDNN, which a graph runs on, and XLA differ in what they are good at."""
     cell = request.cell
     graph = cell.variant == "graph"
-    fused = graph and cell.kernels == "best" and cell.precision != "fp64" and cell.norm_groups == 1
+    fused = graph and cell.kernels == "best" and cell.precision != "fp64" and cell.groups_per_device == 1
     return Forms(
         product=tf.as_dtype(precision.product(cell.precision)),
         stored=tf.as_dtype(precision.stored(cell.precision)),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import evidence, layers, loss_scale, optimizers
+from . import evidence, exchange, layers, loss_scale, optimizers
 
 
 def logits(workload: Lm, params: layers.Params, forms: layers.Forms, token_BT: tf.Tensor) -> tf.Tensor:
@@ -99,14 +99,15 @@ def cross_entropy(logits_MV: tf.Tensor, next_M: tf.Tensor) -> tuple[tf.Tensor, l
     return loss, gradient
 
 
-class State(NamedTuple):
-    """Variables, which a step changes in place, and the compiled step."""
+class Net(NamedTuple):
+    """The decoder, with all its variables."""
 
+    workload: Lm
+    forms: layers.Forms
     training: optimizers.Training
-    function: tf.types.experimental.PolymorphicFunction
-    graph: tf.types.experimental.ConcreteFunction  # of the function; 0.1 ms faster to call
 
 
+State = exchange.Compiled  # the variables, which a step changes in place, and the step
 Batch = Mapping[str, tf.Tensor]
 
 
@@ -115,17 +116,13 @@ def build(
 ) -> tuple[State, Callable[[State, Batch], tuple[State, dict[str, tf.Tensor]]]]:
     """State with `params` on the device, and the step."""
     forms, numbers = layers.choose(request), workload.optimizer(request.cell.optimizer)
-    training = optimizers.build(numbers, params, workload.param_specs(), request, apart=forms.apart)
+    shape = (workload.batch, workload.context + 1)
 
-    @tf.function(
-        autograph=False,
-        jit_compile=request.cell.variant == "xla",
-        input_signature=[tf.TensorSpec((workload.batch, workload.context + 1), tf.int64)],
-    )
-    def function(token_BS: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"cross_entropy": update(workload, forms, training, token_BS)} | loss_scale.skipped(training.scaling)
+    def make_net() -> Net:
+        training = optimizers.build(numbers, params, workload.param_specs(), request, apart=forms.apart)
+        return Net(workload, forms, training)
 
-    return State(training, function, function.get_concrete_function()), step
+    return exchange.compiled(make_net, updates, [tf.TensorSpec(shape, tf.int64)], request), step
 
 
 def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
@@ -133,24 +130,31 @@ def step(state: State, batch: Batch) -> tuple[State, dict[str, tf.Tensor]]:
     return state, state.graph(batch["token"])
 
 
-def update(workload: Lm, forms: layers.Forms, training: optimizers.Training, token_BS: tf.Tensor) -> tf.Tensor:
-    """One update on the prediction of each next token."""
+def updates(net: Net, update: exchange.Update, token_BS: tf.Tensor) -> dict[str, tf.Tensor]:
+    """One update."""
+    losses = {"cross_entropy": update(derive, net, net.training, token_BS)}
+    return losses | loss_scale.skipped(net.training.scaling)
+
+
+def derive(net: Net, token_BS: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The cross-entropy of the predictions of each next token, and its gradients."""
+    workload, forms, training = net
     params = optimizers.weights(training)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         loss = cross_entropy(logits(workload, params, forms, token_BS[:, :-1]), tf.reshape(token_BS[:, 1:], (-1,)))
-    optimizers.update(training, tape.gradient(loss, params, loss_scale.of_loss(training.scaling)))
-    return loss
+    gradients = tape.gradient(loss, params, loss_scale.of_loss(training.scaling))
+    return loss, optimizers.joined(training, gradients)
 
 
-def export(state: State, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Arrays by the spec's names, in its layout: parameters and slots."""
-    return optimizers.export((state.training,), names)
+def export(state: State, names: Iterable[str] | None = None, device: int = 0) -> dict[str, NDArray[Any]]:
+    """Arrays of one device by the spec's names, in its layout: parameters and slots."""
+    return optimizers.export((state.nets[device].training,), names)
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
     """What was on."""
-    return evidence.seen(state.function, state.graph) | {"attention": "written out, own gradient"}
+    return evidence.seen(state) | {"attention": "written out, own gradient"}
 
 
 def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:

@@ -5,7 +5,10 @@ MODULE = "tensorflow"
 PACKAGES: tuple[tuple[str, ...], ...] = (("tensorflow", "tensorflow-cpu"),)
 
 VARIANTS = ("graph", "xla")
-DEFAULT_VARIANT = {"cpu": "graph"}
+DEFAULT_VARIANT = {"cpu": "graph", "cuda": "xla", "rocm": "xla"}
+UNSUPPORTED = {
+    "tpu": "TensorFlow runs on TPUs by its package tensorflow-tpu, which has no release for 2.21 (the last is 2.20.0)"
+}
 
 ENVIRONMENT: dict[str, str] = {
     "TF_CPP_MIN_LOG_LEVEL": "2",  # errors only

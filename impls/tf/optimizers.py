@@ -109,10 +109,14 @@ def _pieces(vector: Vector) -> dict[str, tf.Tensor]:
     return {name: tf.reshape(x_N, cut.shape) for (name, cut), x_N in zip(vector.slices.items(), pieces, strict=True)}
 
 
-def update(training: Training, gradients: Tensors) -> None:
+def joined(training: Training, gradients: Tensors) -> list[tf.Tensor]:
+    """Gradients laid out as the vectors are."""
+    return [_joined(vector, gradients) for vector in training.vectors]
+
+
+def update(training: Training, all_N: list[tf.Tensor]) -> None:
     """One update; where a scale forbids it, one that changes nothing."""
     numbers, when, t = training.numbers, always, training.step + 1
-    all_N = [_joined(vector, gradients) for vector in training.vectors]
     if training.scaling:
         all_N, when = loss_scale.unscale(training.scaling, all_N)
     training.step.assign(when(t, training.step))

@@ -12,8 +12,8 @@ RECONSTRUCTION = "layers.total(forms, tf.square(y_BHWC - x_BHWC)) / layers.numbe
 CORRECTIONS = "tf.unstack(-tf.math.expm1(tf.cast(t, rate.dtype) * logs))"
 EPS = "epsilon=tf.cast(tf.constant(numbers.eps, rate.dtype) * root, dtype)"
 CLIPPED = "    return [g_N * scale for g_N in all_N]"
-UPDATES = 'losses["generator"] = update_generator(net, z_g_BZ)'
-DISCRIMINATED = 'losses = {"discriminator": update_discriminator(net, real_BHWC, z_d_BZ)}'
+UPDATES = 'losses["generator"] = update(derive_generator, net, net.g, z_g_BZ)'
+DISCRIMINATED = 'losses = {"discriminator": update(derive_discriminator, net, net.d, real_BHWC, z_d_BZ)}'
 ADAM = """    tf.raw_ops.ResourceApplyAdam(
         var=vector.p_N.handle, m=vector.slots["m"].handle, v=vector.slots["v"].handle, grad=g_N,
         beta1_power=tf.constant(0, dtype), beta2_power=tf.constant(0, dtype),
@@ -22,7 +22,7 @@ ADAM = """    tf.raw_ops.ResourceApplyAdam(
         epsilon=tf.cast(tf.constant(numbers.eps, rate.dtype) * root, dtype),
     )  # fmt: skip
 """
-JOINED = "    all_N = [_joined(vector, gradients) for vector in training.vectors]"
+JOINED = "    return [_joined(vector, gradients) for vector in training.vectors]"
 
 
 def layers(old: str, new: str) -> tuple[Edit, ...]:
@@ -47,6 +47,10 @@ def lm(old: str, new: str) -> tuple[Edit, ...]:
 
 def autoencoder(old: str, new: str) -> tuple[Edit, ...]:
     return (Edit(file="autoencoder.py", old=old, new=new),)
+
+
+def exchange(old: str, new: str) -> tuple[Edit, ...]:
+    return (Edit(file="exchange.py", old=old, new=new),)
 
 
 BESSEL = "x_GMF.shape[1] / (x_GMF.shape[1] - 1)"
@@ -90,15 +94,15 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "leaky-slope": gan("x_BHWC, workload.leak)", "x_BHWC, 0.01)"),
     "tanh-left-out": gan("return tf.tanh(layers.wide(net.forms, h_BHWC))", "return layers.wide(net.forms, h_BHWC)"),
     "generator-through-old-discriminator": (
-        *gan(DISCRIMINATED, f"old = optimizers.weights(net.d)\n        {DISCRIMINATED}"),
+        *gan(DISCRIMINATED, f"old = optimizers.weights(net.d)\n    {DISCRIMINATED}"),
         *gan(UPDATES, UPDATES.replace("z_g_BZ)", "z_g_BZ, old)")),
         *gan(
-            "def update_generator(net: Net, z_BZ: tf.Tensor)",
-            "def update_generator(net: Net, z_BZ: tf.Tensor, old: layers.Params)",
+            "def derive_generator(net: Net, z_BZ: tf.Tensor)",
+            "def derive_generator(net: Net, z_BZ: tf.Tensor, old: layers.Params)",
         ),
         *gan("discriminator(net, optimizers.weights(net.d), fake_BHWC)", "discriminator(net, old, fake_BHWC)"),
     ),
-    "noise-reused": gan("update_generator(net, z_g_BZ)", "update_generator(net, z_d_BZ)"),
+    "noise-reused": gan(UPDATES, UPDATES.replace("z_g_BZ", "z_d_BZ")),
     "discriminator-on-real-only": gan(
         "loss = loss_real + tf.reduce_mean(tf.nn.softplus(discriminator(net, params, fake_BHWC)))", "loss = loss_real"
     ),
@@ -121,9 +125,9 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
             "        fake_BHWC = generator(net, g_params, z_BZ)\n        loss_real",
         ),
         *gan(
-            "    optimizers.update(net.d, tape.gradient(loss, params, loss_scale.of_loss(net.d.scaling)))",
-            "    d_gradients, g_gradients = tape.gradient(loss, (params, g_params))\n"
-            "    optimizers.update(net.d, d_gradients)\n    optimizers.update(net.g, g_gradients)",
+            "    gradients = tape.gradient(loss, params, loss_scale.of_loss(net.d.scaling))",
+            "    gradients, g_gradients = tape.gradient(loss, (params, g_params))\n"
+            "    optimizers.update(net.g, optimizers.joined(net.g, g_gradients))",
         ),
     ),
     "exact-gelu": lm(
@@ -201,8 +205,9 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "clipped-per-tensor": (
         *optimizers(
             JOINED,
-            """    gradients = {name: tf.clip_by_norm(gradient, numbers.clip) for name, gradient in gradients.items()}
-    all_N = [_joined(vector, gradients) for vector in training.vectors]""",
+            """    clip = training.numbers.clip
+    gradients = {name: tf.clip_by_norm(gradient, clip) for name, gradient in gradients.items()}
+    return [_joined(vector, gradients) for vector in training.vectors]""",
         ),
     ),
     "clip-adds-1e-6": optimizers(
@@ -232,4 +237,15 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
             "        for vector, sum_N in zip(training.vectors, training.sums, strict=True)\n    ]",
         ),
     ),
+    "gradients-summed": exchange("tf.distribute.ReduceOp.MEAN", "tf.distribute.ReduceOp.SUM"),
+    "parameter-not-exchanged": exchange(
+        "        all_N = mean(all_N)",
+        """        firsts = [next(iter(vector.slices.values())).size for vector in training.vectors]
+        all_N = [
+            tf.concat((own_N[:first], mean_N[first:]), 0)
+            for own_N, mean_N, first in zip(all_N, mean(all_N), firsts, strict=True)
+        ]""",
+    ),
+    "shard-of-another": (Edit(file="backend.py", old="_constant(own[d])", new="_constant(own[0])"),),
+    "statistics-of-the-device": gan("request.cell.groups_per_device", "1"),
 }

@@ -87,7 +87,7 @@ def updates(variant: str, optimizer: Optimizer) -> dict[str, Any]:
 
         @tf.function(autograph=False, jit_compile=variant == "xla")
         def update(which: Any, gradients: Any) -> None:
-            optimizers.update(which, gradients)
+            optimizers.update(which, optimizers.joined(which, gradients))
 
         seen: list[list[float]] = []
         held = True

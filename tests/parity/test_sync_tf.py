@@ -52,7 +52,7 @@ def measured(fault: str) -> dict[str, Any]:
     if fault in ("read", "both"):
         backend.read = lambda x: {}  # copies nothing, so it waits for nothing, as if it told what was there already
     if fault == "both":
-        code.export = lambda state, names=None: {}
+        code.export = lambda state, names=None, device=0: {}
     worker.warm_up(training, 2, 0, backend, told)
     found = measure.steady_state(training, request())
     backend.sync(None)  # or the process ends in the middle of the work
