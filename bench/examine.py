@@ -27,7 +27,7 @@ class Found:
 
     @contextmanager
     def timed(self, phase: str) -> Generator[None]:
-        """Name the phase, and time it where it is one of the record's."""
+        """Name the phase, and time it; the record keeps what comes before the warm-up."""
         self.phase, start = phase, time.perf_counter()
         yield
         self.fields["phases_s"][phase] = time.perf_counter() - start

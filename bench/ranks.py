@@ -66,7 +66,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         return replace(worst, fields=worst.fields | {"reason": f"rank {rank}: {worst.fields['reason']}"})
     threads = join_threads([one["threads"] for one in found])
     whole = first.fields | {
-        "phases_s": {name: max(one["phases_s"][name] for one in found) for name in first.fields["phases_s"]},
+        "phases_s": {name: max(one["phases_s"].get(name, 0.0) for one in found) for name in first.fields["phases_s"]},
         "ranks": [rank for one in found for rank in one["ranks"]],
         "threads": threads,
     }

@@ -118,13 +118,13 @@ def train(request: "Request", package: str, found: Found) -> None:
     host.begin()
     training, batch = start_training(request, backend, code, found, host)
     settle = request.task == "measure" and request.cell.precision == "fp16"
-    warm_up(training, request.steps, SETTLED if settle else 0, backend, found)
+    with found.timed("warm-up"):
+        warm_up(training, request.steps, SETTLED if settle else 0, backend, found)
     if request.task == "trace":
         save_state(request, code, training.state)
     elif found.fields["status"] == "ok":
-        found.phase = "steady state"
         feeding = steady_feed(request, backend, batch, training.done)
-        with feeding as training.feed, measured_memory(backend, host, found):
+        with found.timed("steady state"), feeding as training.feed, measured_memory(backend, host, found):
             before = training.done
             training.peek(training.state, training.losses)  # the first reading sets up what the others only use
             found.fields |= measure.steady_state(training, request)
@@ -135,11 +135,11 @@ def train(request: "Request", package: str, found: Found) -> None:
     found.fields["flags"] = environment.recorded(os.environ, manifest.ENVIRONMENT)
     well = all(ok for (ok,) in training.gather([found.fields["status"] == "ok"]))
     if exchange.is_measured(request) and well:  # together or not at all
-        found.phase = "communication"
-        found.fields["communication"] = exchange.measured(training, request, backend, code)
+        with found.timed("communication"):
+            found.fields["communication"] = exchange.measured(training, request, backend, code)
     if request.task == "measure" and request.rank == 0:
-        found.phase = "precision probes"
-        probe_precision(request, importlib.import_module(f"{package}.probe"), found)
+        with found.timed("precision probes"):
+            probe_precision(request, importlib.import_module(f"{package}.probe"), found)
 
 
 def bind(cpus: Sequence[int]) -> None:
@@ -206,7 +206,6 @@ def warm_up(training: "Training", steps: int, settled: int, backend: Any, found:
 
     Then on until the last `settled` steps have skipped no update, as a loss scale that is too large for fp16 does.
     """
-    found.phase = "warm-up"
     found.fields["losses"] = {}
     good = int(look_at(training, backend, found, record=True))
     while training.done < steps or good < settled:
