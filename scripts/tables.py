@@ -25,8 +25,8 @@ def main(arguments: Sequence[str]) -> None:
     rows = [json.loads(line) for line in Path(arguments[0]).read_text(encoding="utf-8").splitlines()]
     before, rest = PAGE.read_text(encoding="utf-8").split(MARKS[0])
     lines = [
-        "| workload | optimizer | impl | precision | steps | losses | parameters | slots | against |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| workload | optimizer | impl | precision | devices | steps | losses | parameters | slots | against |",
+        "|---|---|---|---|---|---|---|---|---|---|",
         *(line(row) for row in rows),
     ]
     text = f"{before}{MARKS[0]}\n{chr(10).join(lines)}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
@@ -48,7 +48,8 @@ def line(row: dict[str, Any]) -> str:
     numbers = ["–" if row[name] is None else f"{row[name]:.1e}" for name in ("loss", "param", "slot")]
     against = row["against"] if row["equal"] else f"**{row['reason']}**"
     cell = (f"{row['workload']}/{row['size']}", row["optimizer"], f"{row['impl']} {row['variant']}", row["precision"])
-    return f"| {' | '.join([*cell, str(row['steps']), *numbers, against])} |"
+    wrapped = " distributed" if (row["devices"], row["engine"]) == (1, "distributed") else ""
+    return f"| {' | '.join([*cell, str(row['devices']) + wrapped, str(row['steps']), *numbers, against])} |"
 
 
 def ship(proofs: dict[str, Any]) -> None:
