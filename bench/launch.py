@@ -210,19 +210,27 @@ def finish(pids: Sequence[int], timeout_s: float, folders: Sequence[Path]) -> li
         if late or not all(outcome.ok for outcome in found.values()):
             rest = [pid for pid in left if pid not in ended]
             end(*rest)
-            found |= {pid: late or Outcome.failed("killed", ranks.ENDED) for pid in rest}
+            told = {pid: read_record(folders[pids.index(pid)]) for pid in rest}
+            given_up = Outcome.failed("killed", ranks.ENDED)
+            found |= {pid: late or (given_up if one is None or one.ok else one) for pid, one in told.items()}
     return [found[pid] for pid in pids]
 
 
 def read_outcome(pid: int, folder: Path) -> Outcome:
     """What a process that has ended left behind."""
     _, status = os.waitpid(pid, 0)
-    if (folder / "record.json").exists():
-        return Outcome(**json.loads((folder / "record.json").read_text()))
+    if told := read_record(folder):
+        return told
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         return Outcome.failed("killed", f"the cell was ended by {name}")
     return Outcome.failed("crashed", f"the cell ended with exit code {os.WEXITSTATUS(status)} and wrote no record")
+
+
+def read_record(folder: Path) -> Outcome | None:
+    """What a process wrote, if it did."""
+    file = folder / "record.json"
+    return Outcome(**json.loads(file.read_text())) if file.exists() else None
 
 
 def tail(log: Path) -> str | None:

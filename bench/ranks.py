@@ -9,7 +9,6 @@ from bench.spec import Request
 
 ENDED = "ended, as another process of the cell had failed"
 DEVICE, HOST = ("device_peak", "device_steady"), ("host_peak", "host_steady", "host_baseline")  # parts of the memory
-WORST = ("killed", "oom", "crashed", "unavailable", "unsupported", "timeout", "invalid", "nan", "ok")
 
 
 @dataclass(kw_only=True)
@@ -18,6 +17,7 @@ class Outcome:
 
     fields: dict[str, Any]
     reasons: dict[str, str] = field(default_factory=dict[str, str])
+    told_at: float = 0.0  # seconds since 1970; 0 of a process that ended without a word: others noticed after it
 
     @property
     def ok(self) -> bool:
@@ -55,12 +55,12 @@ def requests(request: Request, count: int) -> list[Request]:
 def joined(outcomes: Sequence[Outcome]) -> Outcome:
     """What the processes of one cell found, by rank, as what the cell did.
 
-    A cell of which one process failed has failed as that one did.
+    A cell of which one process failed has failed as that one did: the first, as others then miss it.
     """
     first, found = outcomes[0], [outcome.fields for outcome in outcomes]
     if len(found) == 1:
         return first
-    worst = min(outcomes, key=lambda one: (one.fields.get("reason") == ENDED, WORST.index(one.fields["status"])))
+    worst = min(outcomes, key=lambda one: (one.ok, one.fields.get("reason") == ENDED, one.told_at))
     if not worst.ok:
         rank = next(rank for rank, outcome in enumerate(outcomes) if outcome is worst)
         return replace(worst, fields=worst.fields | {"reason": f"rank {rank}: {worst.fields['reason']}"})

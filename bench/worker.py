@@ -83,7 +83,7 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
         found.fields["status"] = failure(error, request.cell.precision, found.phase)
         found.fields["reason"] = f"{type(error).__name__} in {found.phase}: {first_line}"
     part = Path(request.folder) / "record.part"
-    part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons}))
+    part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons, "told_at": time.time()}))
     part.rename(part.with_name("record.json"))
 
 

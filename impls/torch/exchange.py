@@ -3,6 +3,7 @@
 PyTorch's own engine: `DistributedDataParallel` over NCCL between GPUs and over gloo between processors.
 """
 
+import atexit
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -67,6 +68,7 @@ def join(request: Request) -> None:
         world_size=request.ranks,
         device_id=None if processor else device(request),
     )
+    atexit.register(dist.destroy_process_group)  # its threads would end the interpreter with an abort
 
 
 def gather(numbers: Sequence[float]) -> list[list[float]]:

@@ -159,9 +159,13 @@ def test_a_rank_that_hangs_ends_the_cell_at_the_timeout(place: mutations.Laborat
     assert not any(psutil.pid_exists(pid) for pid in ranks)
 
 
-def test_a_rank_that_raises_ends_the_cell(place: mutations.Laboratory, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_rank_that_raises_ends_the_cell(
+    place: mutations.Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cold: bool
+) -> None:
     """With its own reason, not with that of a rank which waited for it."""
-    mutant = place.plant("torch", "raising", [RAISE])
+    monkeypatch.setattr(place.launcher, "cold", cold)
+    mutant = place.plant("torch", f"raising-{cold}", [RAISE])
     request = request_for(cell_of("autoencoder", 3, precision="fp32"), tmp_path / "cell")
     found = place.launcher.run(request, 60.0, tmp_path / "log", mutant).fields
     assert (found["status"], found["reason"][:22]) == ("crashed", "rank 1: NameError in c"), found

@@ -1,5 +1,6 @@
 """One outcome from what the processes of a cell found, and what each of them is asked."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,19 @@ def test_processes_on_cores_of_their_own_add_up() -> None:
 @pytest.mark.parametrize(
     ("failures", "status", "reason"),
     [
-        ([("ok", None), ("killed", "x")], "killed", "rank 1: x"),
-        ([("killed", ranks.ENDED), ("crashed", "y")], "crashed", "rank 1: y"),
-        ([("crashed", "connection closed"), ("killed", "the cell was ended by SIGKILL")], "killed", "rank 1: the cell"),
-        ([("ok", None), ("invalid", "sync")], "invalid", "rank 1: sync"),
-        ([("timeout", "late"), ("timeout", "late")], "timeout", "rank 0: late"),
+        ([("ok", None, 9.0), ("killed", "x", 0.0)], "killed", "rank 1: x"),
+        ([("killed", ranks.ENDED, 0.0), ("crashed", "y", 5.0)], "crashed", "rank 1: y"),
+        ([("crashed", "connection closed", 6.0), ("killed", "by SIGKILL", 0.0)], "killed", "rank 1: by SIGKILL"),
+        ([("crashed", "connection closed", 6.0), ("oom", "memory", 5.0)], "oom", "rank 1: memory"),
+        ([("killed", ranks.ENDED, 0.0), ("ok", None, 4.0), ("invalid", "sync", 5.0)], "invalid", "rank 2: sync"),
+        ([("timeout", "late", 0.0), ("timeout", "late", 0.0)], "timeout", "rank 0: late"),
     ],
 )
 def test_the_failure_that_came_first_is_the_cells(failures: Any, status: str, reason: str) -> None:
-    found = ranks.joined([outcome(n, status=one, reason=why) for n, (one, why) in enumerate(failures)])
-    assert found.fields["status"] == status and found.fields["reason"].startswith(reason)
+    found = ranks.joined(
+        [
+            replace(outcome(rank, status=one, reason=why), told_at=told_at)
+            for rank, (one, why, told_at) in enumerate(failures)
+        ]
+    )
+    assert (found.fields["status"], found.fields["reason"]) == (status, reason)
