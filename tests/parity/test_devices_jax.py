@@ -1,29 +1,18 @@
-"""JAX on several devices: the function that one device computes, what each device holds, and what is waited for."""
+"""JAX on several devices: what each holds, what the exchange is, and what is waited for."""
 
 from collections.abc import Generator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import manifests, plan, workloads
+from bench import manifests, workloads
 from bench.launch import Launcher
 from bench.machine.processor import physical_cores
-from bench.plan import Choice
-from bench.proof import parity, proofs
-from bench.proof.parity import Trace
-from bench.spec import Cell, Request
+from bench.spec import Cell
+from tests.parity.devices import cell_of, measurement
 from tests.parity.test_precision_jax import trials
 
-STEPS = 10
-CASES = [  # workload, optimizer, devices, norm groups
-    ("gan", "adam", 2, 4),
-    ("gan", "adam", 8, 8),
-    ("autoencoder", "adam", 1, 1),
-    ("autoencoder", "sgd+clip", 3, 3),
-    ("lm", "adamw", 2, 2),
-]
 SHARED, WAIT_S = 3, 0.2  # devices of the trials; seconds that one of them is late
 SPREAD, DEALT, WAITED = f"spread({SHARED})", f"dealt({SHARED})", f"waited({SHARED}, {WAIT_S})"
 FORGOTTEN = f"measured('sync', devices={SHARED})"
@@ -41,47 +30,15 @@ def found() -> dict[str, Any]:
     return trials(*TRIALS)
 
 
-def cell_of(workload: str, precision: str, devices: int, norm_groups: int, optimizer: str | None = None) -> Cell:
-    """At `tiny`, its batch shared out."""
-    choice = Choice(impl=("jax",), workload=(workload,), size="tiny", precision=(precision,), optimizer=optimizer)
-    (cell,) = plan.plan_cells(choice, manifests.find())
-    share = cell.global_batch // devices
-    return replace(cell, devices=devices, batch_per_device=share, norm_groups=norm_groups, engine="distributed")
-
-
-def trace(launcher: Launcher, cell: Cell) -> Trace:
-    cores = physical_cores()
-    request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
-    return proofs.run_trace(launcher, cell, STEPS, request, 300.0, launcher.scratch / "log")
-
-
-@pytest.mark.parametrize(("workload", "optimizer", "devices", "norm_groups"), CASES)
-def test_several_devices_compute_what_one_does(
-    launcher: Launcher, workload: str, optimizer: str, devices: int, norm_groups: int
-) -> None:
-    """Reached 5e-16 in losses, 2e-13 in parameters, 3e-14 in slots; and each device holds the very same bits."""
-    cell = cell_of(workload, "fp64", devices, norm_groups, optimizer)
-    several, one = trace(launcher, cell), trace(launcher, cell.on_one_device())
-    spec = workloads.get(workload, "tiny")
-    difference = parity.compare(one, several, spec.param_specs(), spec.optimizer(optimizer).lr)
-    assert difference.loss <= 1e-13 and difference.param <= 1e-11 and difference.slot <= 1e-11, difference
-    assert list(several.copies) == []
-
-
 def measure(launcher: Launcher, cell: Cell, folder: Path, cache: str = "") -> dict[str, Any]:
-    cores = physical_cores()
-    request = Request(
-        cell=cell, task="measure", folder=str(folder), threads=len(cores), cpus=cores, cache=cache, steps=5,
-        window_steps=5, min_windows=2, latency_steps=0, min_time_s=0.0,
-    )  # fmt: skip
-    outcome = launcher.run(request, 120.0, folder.with_suffix(".log"))
+    outcome = launcher.run(measurement(cell, folder, cache=cache), 120.0, folder.with_suffix(".log"))
     assert outcome.ok, outcome.fields
     return outcome.fields
 
 
 def test_eight_devices_are_measured_and_share_the_cores(launcher: Launcher, tmp_path: Path) -> None:
     """XLA's pool has a thread for each device at least: with fewer, the last could never come to an all-reduce."""
-    told = measure(launcher, cell_of("autoencoder", "bf16", 8, 8), tmp_path / "cell")
+    told = measure(launcher, cell_of("jax", "autoencoder", 8, 8, "bf16"), tmp_path / "cell")
     assert len(told["communication"]["all_reduce"]) == 4 and len(told["communication"]["without_exchange"]) == 2
     assert told["communication"]["gradient_bytes"] == told["communication"]["all_reduce"][-1]["bytes"]
     assert all(one["seconds"] > 0 for one in told["communication"]["all_reduce"])
@@ -92,7 +49,7 @@ def test_eight_devices_are_measured_and_share_the_cores(launcher: Launcher, tmp_
 
 
 def test_compiled_programs_are_kept_for_several_devices(launcher: Launcher, tmp_path: Path) -> None:
-    cell, cache = cell_of("autoencoder", "fp32", 2, 2), tmp_path / "cache"
+    cell, cache = cell_of("jax", "autoencoder", 2, 2, "fp32"), tmp_path / "cache"
     cold = measure(launcher, cell, tmp_path / "first", str(cache))
     kept = {file.name for file in cache.iterdir() if file.name.endswith("-cache")}
     warm = measure(launcher, cell, tmp_path / "second", str(cache))

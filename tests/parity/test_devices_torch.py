@@ -1,4 +1,4 @@
-"""PyTorch on several devices: the step of one device to rounding, however a rank ends, and what the exchange is."""
+"""PyTorch on several devices: what the exchange is, and how a cell ends however one of its ranks does."""
 
 import os
 import re
@@ -6,24 +6,18 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from bench import manifests, plan, workloads
 from bench.launch import Launcher, Outcome
-from bench.machine.processor import physical_cores
-from bench.manifests import Manifest
-from bench.plan import Choice
 from bench.processes import children
-from bench.proof import parity, proofs
-from bench.proof.parity import Trace
-from bench.spec import Cell, Request
+from bench.spec import Cell
 from tests.mutations import __main__ as mutations
 from tests.mutations.mistakes import Edit
+from tests.parity.devices import cell_of, difference, measurement
 from tests.parity.test_precision_torch import trials
 
 WRAP = "    return DistributedDataParallel(loss,"
@@ -52,63 +46,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mutations.Labora
     assert children() <= before
 
 
-def cell_of(workload: str, devices: int, groups: int | None = None, **others: Any) -> Cell:
-    """Emulated devices that share the batch of one."""
-    cell = plan.plan_cells(Choice(impl=("torch",), workload=(workload,), precision=("fp64",)), manifests.find())[0]
-    spread = {"devices": devices, "batch_per_device": cell.global_batch // devices, "norm_groups": groups or devices}
-    return replace(cell, **{"engine": "distributed", **spread, **others})
-
-
-def trace(launcher: Launcher, cell: Cell, instead: Manifest | None = None) -> Trace:
-    cores = physical_cores()
-    request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
-    return proofs.run_trace(launcher, cell, 20, request, 300.0, launcher.scratch / "log", instead)
-
-
-def check(launcher: Launcher, cell: Cell, instead: Manifest | None = None) -> None:
-    """What the devices compute together is what one of them computes alone, and they hold the same."""
-    one = replace(cell, devices=1, batch_per_device=cell.global_batch, engine="plain", variant="eager")
-    alone, together = trace(launcher, one), trace(launcher, cell, instead)
-    workload = workloads.get(cell.workload, cell.size)
-    found = parity.compare(alone, together, workload.param_specs(), workload.optimizer(cell.optimizer).lr)
-    assert together.copies == []
-    assert found.loss <= 1e-12 and found.param <= 1e-10 and found.slot <= 1e-10, found
-
-
-@pytest.mark.parametrize(
-    ("workload", "devices", "groups"),
-    [("gan", 1, 4), ("gan", 2, 4), ("gan", 8, 8), ("autoencoder", 3, 3), ("lm", 2, 2)],
-)
-def test_devices_compute_the_step_of_one(place: mutations.Laboratory, workload: str, devices: int, groups: int) -> None:
-    check(place.launcher, cell_of(workload, devices, groups))
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd+clip", "rmsprop"])
-def test_updates_follow_the_average(place: mutations.Laboratory, optimizer: str) -> None:
-    """A norm that clips is that of the averaged gradients."""
-    check(place.launcher, cell_of("autoencoder", 2, optimizer=optimizer))
+def several(workload: str, devices: int, **others: Any) -> Cell:
+    return cell_of("torch", workload, devices, devices, **others)
 
 
 def test_programs_that_are_split_at_buckets_are_exact(place: mutations.Laboratory) -> None:
     """As `base` is compiled: two networks, each in parts, D's run twice and frozen in the other's program."""
     mutant = place.plant("torch", "small-buckets", [SMALL_BUCKETS])
-    check(place.launcher, cell_of("gan", 2, variant="compile"), mutant)
+    found = difference(place.launcher, several("gan", 2, variant="compile"), instead=mutant)
+    assert found.largest < 1e-11, found
     log = (place.launcher.scratch / "log").read_text()
     parts = dict(re.findall(r"rank0.* \[(0/\d)\] DDPOptimizer .* created (\d+) buckets", log))  # by program
     assert len(parts) == 2 and all(int(count) > 1 for count in parts.values()), parts
 
 
-def request_for(cell: Cell, folder: Path, **others: Any) -> Request:
-    cores = physical_cores()
-    least: dict[str, Any] = {"steps": 5, "window_steps": 5, "min_windows": 2, "latency_steps": 0, "min_time_s": 0.0}
-    request = Request(cell=cell, task="measure", folder=str(folder), threads=len(cores), cpus=cores)
-    return replace(request, **least | others)
-
-
 @pytest.mark.parametrize(("workload", "precision"), [("gan", "fp32"), ("lm", "bf16")])
 def test_measures(place: mutations.Laboratory, tmp_path: Path, workload: str, precision: str) -> None:
-    cell = cell_of(workload, 2, precision=precision)
-    found = place.launcher.run(request_for(cell, tmp_path / "cell"), 60.0, tmp_path / "log").fields
+    cell = several(workload, 2, precision=precision)
+    found = place.launcher.run(measurement(cell, tmp_path / "cell"), 60.0, tmp_path / "log").fields
     assert found["status"] == "ok", found
     assert [rank["rank"] for rank in found["ranks"]] == [0, 1]
     assert len(found["windows"]) == 2 and found["threads"]["intra"] == 1
@@ -121,15 +76,15 @@ def test_measures(place: mutations.Laboratory, tmp_path: Path, workload: str, pr
 
 def test_a_precision_that_one_rank_finds_wrong_ends_all(place: mutations.Laboratory, tmp_path: Path) -> None:
     """Only the first looks; the others do not wait for it to measure what the exchange costs."""
-    cell = cell_of("autoencoder", 2, precision="fp16")
-    found = place.launcher.run(request_for(cell, tmp_path / "cell"), 60.0, tmp_path / "log").fields
+    cell = several("autoencoder", 2, precision="fp16")
+    found = place.launcher.run(measurement(cell, tmp_path / "cell"), 60.0, tmp_path / "log").fields
     assert found["status"] == "invalid" and "fp16 was asked for" in found["reason"], found
     assert not (tmp_path / "log").read_text().count("Traceback")
 
 
 def interrupted(launcher: Launcher, folder: Path, what: signal.Signals, timeout_s: float) -> tuple[Outcome, list[int]]:
     """A cell that would run for long, one rank of which gets a signal when its steps are under way; and its ranks."""
-    request = request_for(cell_of("autoencoder", 2, precision="fp32"), folder, window_steps=100, min_windows=100_000)
+    request = measurement(several("autoencoder", 2, precision="fp32"), folder, window_steps=100, min_windows=100_000)
     with ThreadPoolExecutor(max_workers=1) as thread:
         running = thread.submit(launcher.run, request, timeout_s, folder.parent / "log")
         deadline = time.monotonic() + 30.0
@@ -166,7 +121,7 @@ def test_a_rank_that_raises_ends_the_cell(
     """With its own reason, not with that of a rank which waited for it."""
     monkeypatch.setattr(place.launcher, "cold", cold)
     mutant = place.plant("torch", f"raising-{cold}", [RAISE])
-    request = request_for(cell_of("autoencoder", 3, precision="fp32"), tmp_path / "cell")
+    request = measurement(several("autoencoder", 3, precision="fp32"), tmp_path / "cell")
     found = place.launcher.run(request, 60.0, tmp_path / "log", mutant).fields
     assert (found["status"], found["reason"][:22]) == ("crashed", "rank 1: NameError in c"), found
 
@@ -182,8 +137,8 @@ def test_devices_that_are_not_there_are_unavailable(place: mutations.Laboratory,
     """Of CUDA and ROCm a build of PyTorch has one at most."""
     told: list[str] = []
     for platform in ("cuda", "rocm"):
-        cell = cell_of("autoencoder", 2, precision="fp32", platform=platform)
-        found = place.launcher.run(request_for(cell, tmp_path / platform), 60.0, tmp_path / "log").fields
+        cell = several("autoencoder", 2, precision="fp32", platform=platform)
+        found = place.launcher.run(measurement(cell, tmp_path / platform), 60.0, tmp_path / "log").fields
         if found["status"] == "unavailable":
             told.append(found["reason"])
     assert any("is built without" in reason for reason in told), told
