@@ -1,7 +1,7 @@
 # make setup       .venv with every framework, pinned by constraints.txt
 # make bench       measure the three workloads in the three frameworks, and write a report (under five minutes)
 # make test        formatter, linter, type checker and all tests; proves each workload in its default variants
-# make verify-all  prove every workload, variant and optimizer, and catch every planted mistake; tables in docs/
+# make verify-all  prove every workload, variant and optimizer, on 1 to 8 devices, and catch every planted mistake; tables in docs/
 # make ci          what continuous integration runs: both
 # make proofs      verify-all, and ship its proofs with the package
 
@@ -41,7 +41,7 @@ browser:
 # Whatever differs, the table is written; then it is an error.
 verify: setup
 	rm -rf build/cache && mkdir -p build
-	SAMESTEP_CACHE=build/cache $(BIN)/python -m bench verify --json >build/verify.jsonl || true
+	SAMESTEP_CACHE=build/cache $(BIN)/python -m bench verify --devices 8 --json >build/verify.jsonl || true
 	SAMESTEP_CACHE=build/cache $(BIN)/python scripts/tables.py build/verify.jsonl $(SHIP)
 
 verify-all: verify

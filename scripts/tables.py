@@ -1,6 +1,6 @@
 """Put the result of `bench verify --json` into docs/parity.md, and its proofs into the package.
 
-    python -m bench verify --json > FILE; python scripts/tables.py FILE [--ship]
+    python -m bench verify --devices 8 --json > FILE; python scripts/tables.py FILE [--ship]
 
 Exit 1 if a row differs. With --ship the proofs that the run left in `$SAMESTEP_CACHE`, an empty folder before it, go
 into `bench/proof/shipped/proofs.json`, for machines that have one framework only. They fit one source and one set of
@@ -9,7 +9,7 @@ versions: without --ship, exit 1 if those that are shipped for the present versi
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     lines = [
         "| workload | optimizer | impl | precision | devices | steps | losses | parameters | slots | against |",
         "|---|---|---|---|---|---|---|---|---|---|",
-        *(line(row) for row in rows),
+        *(line(row) for row in folded(rows)),
     ]
     text = f"{before}{MARKS[0]}\n{chr(10).join(lines)}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
     PAGE.write_text(text, encoding="utf-8")
@@ -44,12 +44,32 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(f"{stale} of {len(made)} proofs that ship with the package are of another source: run `make proofs`")
 
 
+def folded(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for all numbers of devices of a cell that is equal, with the largest differences among them."""
+    groups: dict[object, list[dict[str, Any]]] = {}
+    for row in rows:
+        same = [row[name] for name in ("workload", "size", "optimizer", "impl", "variant", "precision", "engine")]
+        key = (*same, row["equal"], *(() if row["equal"] else (row["devices"],)))
+        groups.setdefault(key, []).append(row)
+    return [
+        {
+            **group[0],
+            **{name: largest(row[name] for row in group) for name in ("loss", "param", "slot")},
+            "devices": ", ".join(str(row["devices"]) for row in group),
+        }
+        for group in groups.values()
+    ]
+
+
+def largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
 def line(row: dict[str, Any]) -> str:
     numbers = ["–" if row[name] is None else f"{row[name]:.1e}" for name in ("loss", "param", "slot")]
     against = row["against"] if row["equal"] else f"**{row['reason']}**"
     cell = (f"{row['workload']}/{row['size']}", row["optimizer"], f"{row['impl']} {row['variant']}", row["precision"])
-    wrapped = " distributed" if (row["devices"], row["engine"]) == (1, "distributed") else ""
-    return f"| {' | '.join([*cell, str(row['devices']) + wrapped, str(row['steps']), *numbers, against])} |"
+    return f"| {' | '.join([*cell, str(row['devices']), str(row['steps']), *numbers, against])} |"
 
 
 def ship(proofs: dict[str, Any]) -> None:
