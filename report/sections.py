@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bench.metrics import METRICS
 from bench.units import share, shown
-from report import figures, scaling, tables
+from report import exchanges, figures, scaling, tables
 from report.cells import BY_NAME, Group, emulated, estimate, short
 from report.layout import Figure
 from report.trajectories import largest_difference, loss_names
@@ -51,6 +51,7 @@ def sections(place: int, groups: Sequence[Group], palette: Palette) -> list[Sect
     found = [
         throughput(groups, palette),
         devices(groups, palette),
+        all_reduces(groups, palette),
         losses(groups, palette),
         *(of_metric(groups, palette, name) for name in MEMORY),
         cold_start(groups, palette),
@@ -117,6 +118,28 @@ def devices(groups: Sequence[Group], palette: Palette) -> Section:
         for members in scaling.charts(found)
     ]
     return Section(id="scaling", title="Scaling", intro=intro, panels=panels, table=tables.devices(found))
+
+
+def all_reduces(groups: Sequence[Group], palette: Palette) -> Section:
+    """How fast devices exchange vectors of several sizes."""
+    found = exchanges.exchanges(groups)
+    intro = (
+        "The mean over all devices of a float32 vector, in each framework's own transport, with nothing beside it. The "
+        "bandwidth is the bus bandwidth of nccl-tests, 2·(N − 1)/N times the bytes over the seconds. The odd sizes are "
+        "those of the workloads' gradients. Higher is better."
+    )
+    panels = [
+        Panel(
+            title=exchanges.title(members),
+            setting="all-reduce by size",
+            caption="Emulated: memory of one machine, no link." if emulated(members[0].cell.rows[0]) else "",
+            alt=f"Line chart, bandwidth of all-reduces by size: {'; '.join(exchanges.told(one) for one in members)}.",
+            figure=exchanges.curve(members, palette),
+        )
+        for members in exchanges.charts(found)
+    ]
+    table = tables.all_reduces(found)
+    return Section(id="all-reduce", title="All-reduce", intro=intro, panels=panels, table=table, folded=True)
 
 
 def losses(groups: Sequence[Group], palette: Palette) -> Section:

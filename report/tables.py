@@ -9,6 +9,7 @@ from bench import store
 from bench.store import WrongInput
 from bench.units import digits, interval, scaled, share, shown
 from report.cells import BY_NAME, Cell, Group, estimate, plural, short
+from report.exchanges import Exchange
 from report.exports import FORMATS, flat
 from report.figures import PHASES
 from report.files import save
@@ -104,6 +105,18 @@ def _devices(point: Point) -> dict[str, str]:
         "bandwidth": scaled(split.bytes_per_s, "B/s") if split else NONE,
         "repeats": point.cell.repeats,
     }
+
+
+def all_reduces(found: Sequence[Exchange]) -> Table:
+    """One line for each framework, number of devices and size."""
+    values = [
+        [one.cell.label, str(one.devices), scaled(one.bytes, "B"), scaled(one.seconds, "s"),
+         scaled(one.bytes_per_s, "B/s")]
+        for one in found
+    ]  # fmt: skip
+    head = ["framework", "devices", "size", "all-reduce", "bandwidth"]
+    lines = [Line(values=line, struck=False) for line in values]
+    return Table(head=head, lines=lines, numeric=frozenset(range(1, len(head))))
 
 
 def losses(groups: Sequence[Group]) -> Table:

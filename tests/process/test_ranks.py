@@ -101,6 +101,21 @@ def test_one_that_hangs_ends_all_at_the_timeout(launcher: Launcher, tmp_path: Pa
     assert "the cell took longer than 3 s" in outcome.fields["reason"]
 
 
+def test_one_that_is_out_of_memory_ends_all_and_the_next_cell_runs(
+    launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as fault:
+        fault.setenv("FAKE_FAULT", "oom-step")
+        fault.setenv("FAKE_RANK", "1")
+        found = run(launcher, tmp_path / "cell").fields
+        for template in launcher.templates.values():  # has the fault in its environment
+            template.process.kill()
+            template.process.wait()
+    assert found["status"] == "oom" and found["reason"].startswith("rank 1: MemoryError"), found
+    assert not launcher.running
+    assert run(launcher, tmp_path / "next").ok
+
+
 def test_one_that_fails_before_the_others_meet_it(
     launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

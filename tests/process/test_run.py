@@ -11,6 +11,7 @@ import bench.proof.cache
 from bench import record, run, store, verify
 from bench.manifests import Manifest, read
 from bench.plan import Choice
+from bench.proof import scope
 from bench.run import Settings
 from bench.spec import WrongInput
 
@@ -226,7 +227,7 @@ def rows(choice: Choice) -> list[tuple[str, str, str, bool]]:
 def test_verify_compares_each_with_the_others() -> None:
     sizes = ("tiny", "small", "base-twin", "large-twin")
     expected = [(i, s, p, True) for s in sizes for p in ("fp64", "fp32") for i in "ab"]
-    expected += [(i, "tiny", "fp64", True) for _ in verify.OTHERS for i in "ab"]
+    expected += [(i, "tiny", "fp64", True) for _ in scope.OTHERS for i in "ab"]
     assert rows(Choice(workload=("autoencoder",), variant=("plain",))) == expected
 
 
