@@ -52,12 +52,14 @@ proofs:
 
 ci: test verify-all
 
-# The figures in docs/performance.md.
+# The figures in docs/performance.md and docs/devices.md.
 figures: setup
 	$(BIN)/python benchmarks/command_line.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/idiom.py
+	$(BIN)/python benchmarks/devices.py cells
+	$(BIN)/python benchmarks/devices.py sweep
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
