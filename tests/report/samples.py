@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,28 @@ def all_ok(impls: Iterable[str] = VARIANTS, workloads: Iterable[str] = LOSSES, r
     """Every workload in every framework, each proven."""
     cells = [make_cell(workload, impl) for workload in workloads for impl in impls]
     return [make_record(cell, repeat) for repeat in range(repeats) for cell in cells]
+
+
+GRADIENTS = 272_392  # bytes
+
+
+def exchanged(devices: int, all_reduce: Any = None) -> dict[str, Any]:
+    told = [{"bytes": size, "seconds": size / 1e8 * devices} for size in (4096, 65536, 1048576, GRADIENTS)]
+    without = [{"steps": 5, "rank_s": [0.04 + 0.001 * rank for rank in range(devices)]}] * 2
+    told = told if all_reduce is None else all_reduce
+    return {"gradient_bytes": GRADIENTS, "all_reduce": told, "without_exchange": without}
+
+
+def swept(counts: tuple[int, ...] = (2, 8), **changed: Any) -> list[Record]:
+    """Weak scaling of the autoencoder, the base in three rounds, the others once, as where devices are emulated."""
+    found: list[Record] = []
+    for impl in VARIANTS:
+        base = make_cell("autoencoder", impl, engine="distributed")
+        found += [make_record(base, n) for n in range(3)]
+        for n in counts:
+            cell = replace(base, devices=n, norm_groups=n, global_batch=48 * n, scaling="weak")
+            found.append(make_record(cell, communication=exchanged(n)) | changed)
+    return found
 
 
 def mixed() -> list[Record]:

@@ -68,7 +68,16 @@ def open_all(found: Page) -> None:
 def test_every_chart_is_drawn_with_the_points_that_it_holds(open_page: Open) -> None:
     found = open_page(samples.mixed())
     open_all(found)
-    counts = found.evaluate(
+    counts = drawn(found)
+    assert len(counts) == 3 + 3 + 2 + 2 + 6 * 2
+    for bars, bars_drawn, lines, lines_drawn, height in counts:
+        assert (bars, lines) == (bars_drawn, lines_drawn)
+        assert height > 90
+
+
+def drawn(found: Page) -> list[list[int]]:
+    """Of each chart: bars it holds, bars drawn, lines, lines drawn, height in pixels."""
+    return found.evaluate(
         """[...document.querySelectorAll(".plot")].map((plot) => {
             const { data } = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
             const bars = data.filter((one) => one.type === "bar").flatMap((one) => one.x).length;
@@ -77,10 +86,18 @@ def test_every_chart_is_drawn_with_the_points_that_it_holds(open_page: Open) -> 
             return [bars, drawn(".bars .point"), lines, drawn(".scatterlayer .trace"), plot.clientHeight];
         })"""
     )
-    assert len(counts) == 3 + 3 + 2 + 2 + 6 * 2
-    for bars, bars_drawn, lines, lines_drawn, height in counts:
-        assert (bars, lines) == (bars_drawn, lines_drawn)
-        assert height > 90
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_scaling_and_all_reduces_are_drawn(open_page: Open, width: int) -> None:
+    found = open_page(samples.swept(), width)
+    open_all(found)
+    assert all((bars, lines) == (bars_drawn, lines_drawn) for bars, bars_drawn, lines, lines_drawn, _ in drawn(found))
+    curves = found.locator("[aria-labelledby$=-scaling] .plot .scatterlayer .trace")
+    assert curves.count() == 3
+    assert curves.first.locator(".point").count() == 3  # on 1, 2 and 8 devices
+    assert found.get_by_text("2 emulated cpu devices").count() >= 1
+    assert found.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("width", [390, 1440])
