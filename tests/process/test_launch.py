@@ -44,7 +44,7 @@ def test_measures(launcher: Launcher, tmp_path: Path) -> None:
     assert len(fields["losses"]["reconstruction"]) == 3
     assert len(fields["windows"]) >= 5
     assert sum(window["seconds"] for window in fields["windows"]) >= 0.02
-    assert set(fields["phases_s"]) == {"import", "init", "compile"}
+    assert list(fields["phases_s"])[:3] == ["import", "init", "compile"]
     assert fields["threads"]["affinity"] == sorted(os.sched_getaffinity(0)) and fields["threads"]["total"] >= 1
     assert fields["flags"]["FAKE_THREADS"] == "1"
     assert fields["memory_bytes"]["host_peak"] >= fields["memory_bytes"]["host_baseline"] > 0
