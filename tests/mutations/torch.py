@@ -35,7 +35,7 @@ RMSPROP_BUILT = "            return torch.optim.RMSprop(groups,"
 RMSPROP = """
 v, mom, a = kept["square_avg"], kept["momentum_buffer"], numbers.smoothing
 v.mul_(a).addcmul_(g, g, value=1.0 - a)
-avg = kept["grad_avg"].mul_(a).add_(g, alpha=1.0 - a) if numbers.centered else torch.zeros_like(p)
+avg = kept["grad_avg"].mul_(a).add_(g, alpha=1.0 - a) if "grad_avg" in kept else torch.zeros_like(p)
 mom.mul_(momentum).add_(g / ((v - avg**2).sqrt() + numbers.eps))
 p.sub_(lr * mom)
 """
