@@ -79,6 +79,17 @@ def axis(title: str) -> dict[str, Any]:
     }
 
 
+def whose(cells: Cell | Sequence[Cell]) -> dict[str, Any]:
+    """Plotly's `meta` of a trace, by which the page's filters leave out what was not asked for.
+
+    One cell: the whole trace is its. Several: one a point, in the order of the points. A trace without it, such as the
+    ideal line of a scaling chart, stays as long as any other of its figure does.
+    """
+    if isinstance(cells, Cell):
+        return {"cell": cells.id}
+    return {"cells": [cell.id for cell in cells]}
+
+
 def whiskers(found: Sequence[Estimate], factor: float) -> dict[str, Any]:
     up = [(one.high - one.mean) / factor if one.high is not None else 0 for one in found]
     down = [(one.mean - one.low) / factor if one.low is not None else 0 for one in found]

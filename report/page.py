@@ -1,12 +1,8 @@
 """One offline HTML file from the records of some runs. It holds its own plotly.js and asks the network for nothing.
 
-Records come from strangers: the template escapes all text, figures escape what plotly reads as tags, and the page's
-content security policy runs only the two scripts whose hashes it names.
+Records come from strangers: the template escapes all text, figures escape what plotly reads as tags.
 """
 
-import base64
-import hashlib
-import json
 import shlex
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,22 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from bench import store
 from bench.store import Run
-from report import answer, layout, surroundings, tables
+from report import answer, html, layout, surroundings, tables
 from report.cells import FRAMEWORKS, Group, framework_order, groups, listed, plural
 from report.files import save
 from report.frame import Row, at, frame, items, number, rows, text
-from report.sections import Section, sections
+from report.panels import Section, Table
+from report.sections import sections
 
-HERE = Path(__file__).parent
-POLICY = (
-    "default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-    "base-uri 'none'; form-action 'none'"
-)  # plotly.js writes styles of its own, and makes pictures from blobs
 INCLUDED = (
     "A measurement is the wall-clock time to dispatch k training steps (forward, backward, optimizer update) on "
     "batches already on the device and to wait for the last of them; data loading, compilation, warm-up and the first "
@@ -48,12 +37,12 @@ class Part:
     answers: Sequence[tuple[Group, answer.Answer, str | None]]  # with the winner's colour
     legend: Sequence[tuple[str, str]]  # framework for people, colour
     sections: Sequence[Section]
-    summary: tables.Table
+    summary: Table
     failures: Sequence[surroundings.Failure]
-    machine: tables.Table
-    software: tables.Table
-    fairness: tables.Table
-    absent: tables.Table
+    machine: Table
+    software: Table
+    fairness: Table
+    absent: Table
 
 
 def write(runs: Sequence[Path], target: Path) -> None:
@@ -138,44 +127,9 @@ def notices(meta: Mapping[str, Any], found: Sequence[Group], plain: Sequence[Row
 
 def render(parts: Sequence[Part]) -> str:
     """The page's HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    scripts = [plotly_js(), (HERE / "page.js").read_text(encoding="utf-8")]
-    hashes = " ".join(map(source_hash, scripts))
-    return environment.get_template("page.html").render(
-        title=title(parts),
-        parts=parts,
-        policy=POLICY.format(hashes=hashes),
-        scripts=[Markup(script) for script in scripts],
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        embedded=embedded,
-        included=INCLUDED,
-    )
+    return html.render("page.html", title=title(parts), parts=parts, included=INCLUDED)
 
 
 def title(parts: Iterable[Part]) -> str:
     names = list(dict.fromkeys(name for one in parts for name, _ in one.legend))
     return f"The same training step in {listed(names)}" if names else "The same training step"
-
-
-def plotly_js() -> str:
-    """The source of plotly.js; nothing in it ends a script element."""
-    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]
-
-    return str(get_plotlyjs()).replace("\r\n", "\n")
-
-
-def source_hash(script: str) -> str:
-    """How a content security policy names a script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-def embedded(figure: layout.Figure) -> Markup:
-    """JSON that no text in it can break out of: a script element ends at `</script`, whatever the quotes."""
-    plain = json.dumps(figure, separators=(",", ":"), allow_nan=False)
-    return Markup(plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -4,13 +4,13 @@ To add one: a function that takes the groups and the colours, and its line in `s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bench.metrics import METRICS
 from bench.units import share, shown
 from report import exchanges, figures, scaling, tables
 from report.cells import BY_NAME, Group, emulated, estimate, short
-from report.layout import Figure
+from report.panels import Panel, Section
 from report.trajectories import largest_difference, loss_names
 
 Palette = Mapping[str, str]
@@ -19,31 +19,6 @@ MEMORY = tuple(metric.name for metric in METRICS if metric.unit == "B")
 SHOWN_APART = (THROUGHPUT, *MEMORY, *(name for name, _ in figures.PHASES))
 HATCHES = {"/": "striped", "x": "crossed", "": "solid"}
 BETTER = {"higher": "Longer is better.", "lower": "Shorter is better."}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One chart: its figure, and the same in words for those who do not see it."""
-
-    title: str
-    setting: str
-    caption: str
-    alt: str
-    figure: Figure
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """Charts of one kind, with their table; a folded one opens on demand."""
-
-    id: str
-    title: str
-    intro: str
-    panels: Sequence[Panel]
-    table: tables.Table
-    folded: bool = False
-    wide: bool = False  # its panels need more room than bars do
-    key: Sequence[tuple[str, str]] = ()  # hatches by their name in the style sheet, and what each stands for
 
 
 def sections(place: int, groups: Sequence[Group], palette: Palette) -> list[Section]:

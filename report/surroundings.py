@@ -9,7 +9,7 @@ from bench.record import HARMLESS
 from bench.units import scaled
 from report.cells import FRAMEWORKS, Cell, Group, listed
 from report.frame import Row, text
-from report.tables import NONE, Line, Table
+from report.panels import NONE, Line, Table
 
 CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]"

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench import store
@@ -13,11 +12,11 @@ from report.exchanges import Exchange
 from report.exports import FORMATS, flat
 from report.figures import PHASES
 from report.files import save
+from report.panels import NONE, Line, Table
 from report.scaling import Point, percent
 from report.scaling import interval as bounds
 from report.trajectories import differences, loss_curves, loss_names
 
-NONE = "-"
 NUMERIC = (
     "throughput", "step", "memory over baseline", "difference from float64", "drift", "value", "95 % interval",
     "efficiency", "rate of a device", "computation", "imbalance", "exchange", "all-reduce of the gradients",
@@ -25,23 +24,6 @@ NUMERIC = (
     "first", "last", "steps", "largest difference", *(BY_NAME[name].label.lower() for name, _ in PHASES),
 )  # fmt: skip
 HASH_DIGITS = 12  # of a proof's key, enough to find it
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One row of a table; struck out where the cell diverged."""
-
-    values: Sequence[str]
-    struck: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table to show; `numeric` columns are aligned to the right."""
-
-    head: Sequence[str]
-    lines: Sequence[Line]
-    numeric: frozenset[int] = frozenset()
 
 
 def summary(groups: Sequence[Group]) -> Table:

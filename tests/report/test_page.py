@@ -8,7 +8,7 @@ import pytest
 
 from bench import store
 from bench.store import WrongInput
-from report import page, surroundings
+from report import html, page, surroundings
 from report.frame import frame, rows
 from tests.report import samples
 
@@ -16,13 +16,13 @@ from tests.report import samples
 class Page(HTMLParser):
     """Tags with their attributes, the text that a reader sees, and the JSON of each figure."""
 
-    def __init__(self, html: str) -> None:
+    def __init__(self, source: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
         self.figures: list[str] = []
         self.inside = ""
-        self.feed(html)
+        self.feed(source)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -116,7 +116,7 @@ def test_hostile_text_stays_text(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("text", samples.HOSTILE)
 def test_json_in_the_page_cannot_end_its_element(text: str) -> None:
-    found = str(page.embedded({"data": [text], "layout": {}}))
+    found = str(html.embedded({"data": [text], "layout": {}}))
     assert not set("<>&") & set(found)
     assert json.loads(found)["data"] == [text]
 

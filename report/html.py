@@ -1,0 +1,58 @@
+"""HTML that works from a USB stick: one file with its own plotly.js, its style and its data.
+
+The page's content security policy runs only the scripts whose hashes it names, and lets nothing ask the network.
+"""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from report.layout import Figure
+
+HERE = Path(__file__).parent / "templates"
+POLICY = (
+    "default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)  # plotly.js writes styles of its own, and makes pictures from blobs
+
+
+def render(template: str, **values: Any) -> str:
+    """A page of `templates/`, given its values; text is escaped wherever it stands."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    scripts = [plotly_js(), (HERE / "page.js").read_text(encoding="utf-8")]
+    return environment.get_template(template).render(
+        **values,
+        policy=POLICY.format(hashes=" ".join(map(source_hash, scripts))),
+        scripts=[Markup(script) for script in scripts],
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        embedded=embedded,
+    )
+
+
+def plotly_js() -> str:
+    """The source of plotly.js; nothing in it ends a script element."""
+    from plotly.offline import get_plotlyjs  # pyright: ignore[reportMissingTypeStubs]
+
+    return str(get_plotlyjs()).replace("\r\n", "\n")
+
+
+def source_hash(script: str) -> str:
+    """How a content security policy names a script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def embedded(figure: Figure) -> Markup:
+    """JSON that no text in it can break out of: a script element ends at `</script`, whatever the quotes."""
+    plain = json.dumps(figure, separators=(",", ":"), allow_nan=False)
+    return Markup(plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
