@@ -1,17 +1,18 @@
-"""The answer in words: for each group which framework is fastest, by how much, and whether all are proven equal.
+"""The answer in words: which framework is fastest at which precision, by how much, at what memory, and what proves it.
 
 A winner is named only where the intervals do not overlap; below three repeats there are none, and so no winner.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.stats import MIN_REPEATS
-from bench.units import digits, share, shown
-from report.cells import WORST_FIRST, Cell, Group, apart, estimate, listed, ratio
+from bench.units import digits, scaled, share, shown
+from report.cells import SAME, WORST_FIRST, Cell, Group, apart, estimate, listed, ratio, short, values
 
 RATE = "throughput_per_s"
+MEMORY = ("device_memory_bytes", "host_memory_bytes")  # the first that was measured
 UNPROVEN = {
     "consistent": "is consistent, not proven",
     "diverged": "diverged and is left out of the ranking",
@@ -30,6 +31,47 @@ class Answer:
     verdict: str  # the worst of the cells that ran; none ran: unchecked
     winner: str | None  # framework of the winner
     kind: Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """The answer for one task: what is trained on which devices, at every precision that was measured."""
+
+    title: str
+    setting: str
+    overall: Answer
+    precisions: Sequence[tuple[str, Answer]]  # empty where there is but one
+    cells: Sequence[Cell]
+    further: bool  # on several devices, or their base: shown on demand
+
+
+def boards(groups: Sequence[Group]) -> list[Board]:
+    """One a task, in the order of the groups."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        task = repr([group.first[name] for name in SAME if name != "precision"])
+        found.setdefault(task, []).append(group)
+    return [_board(members) for members in found.values()]
+
+
+def _board(members: Sequence[Group]) -> Board:
+    first, several = members[0], len(members) > 1
+    together = Group(
+        cells=[
+            replace(cell, label=short(f"{cell.label} {group.precision}") if several else cell.label)
+            for group in members
+            for cell in group.cells
+        ]
+    )
+    row = first.first
+    return Board(
+        title=first.title,
+        setting=first.common if several else first.setting,
+        overall=answer(together),
+        precisions=[(group.precision, answer(group)) for group in members] if several else [],
+        cells=together.cells,
+        further=(row["devices"] or 1) > 1 or row["engine"] == "distributed",
+    )
 
 
 def answer(group: Group) -> Answer:
@@ -66,13 +108,23 @@ def _headline(kind: Kind, ranked: Sequence[Cell], group: Group) -> tuple[str, Se
         case "alone":
             return f"{ranked[0].label} alone: {rate(ranked[0], group)}. There is nothing to compare it with.", ranked
         case "winner":
-            return f"{ranked[0].label} is fastest: {rate(ranked[0], group)}.", ranked[:1]
+            return f"{ranked[0].label} is fastest: {rate(ranked[0], group)}{_memory(ranked[0])}.", ranked[:1]
         case "few":
             return f"No winner is named, as an interval takes {MIN_REPEATS} repeats: {listed(rates)}.", ranked
         case "noise":
             tied = [0, *(n for n, cell in enumerate(ranked) if n and not apart(ranked[0], cell, RATE))]
             names = listed([rates[n] for n in tied])
             return f"No winner: {names} are within noise of each other.", [ranked[n] for n in tied]
+
+
+def _memory(cell: Cell) -> str:
+    """With how much memory, as in `, with 412 MiB over the baseline`."""
+    name = next((name for name in MEMORY if values(cell.ok, name)), None)
+    if name is None:
+        return ""
+    found = estimate(cell.ok, name)
+    where = "of the device's memory" if name == MEMORY[0] else "of memory over the baseline"
+    return f", with {scaled(found.mean, 'B')} {where}" if found else ""
 
 
 def _slower(cell: Cell, fastest: Cell, group: Group) -> str:

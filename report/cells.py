@@ -1,7 +1,8 @@
 """From rows to cells, and from cells to groups: what is compared with what, and in which order it is shown.
 
 A cell is all repeats of one point of the matrix. A group holds the cells that train the same thing in the same
-numbers, and differ only in how: in framework, variant, kernels, engine or arm. Only within a group is anything ranked.
+numbers behind the same engine, and differ only in how: in framework, variant, kernels or arm. Only within a group is
+anything ranked.
 """
 
 import math
@@ -20,7 +21,7 @@ FRAMEWORKS = {"torch": "PyTorch", "tf": "TensorFlow", "jax": "JAX"}  # names for
 WORKLOADS = {"gan": "GAN", "autoencoder": "Autoencoder", "lm": "Language model"}
 SIZES = ("tiny", "small", "base", "large")
 PRECISIONS = ("fp64", "fp32", "tf32", "bf16", "fp16")
-HOW = ("impl", "variant", "kernels", "engine", "arm")  # cells of a group differ in these
+HOW = ("impl", "variant", "kernels", "arm")  # cells of a group differ in these
 SAME = (*(name for name in CELL if name not in (*HOW, "batch_per_device")), "spec_hash")  # and agree in these
 WORST_FIRST = ("diverged", "unchecked", "consistent", "proven")
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
@@ -95,12 +96,23 @@ class Group:
     @property
     def setting(self) -> str:
         """What else its cells have in common, such as `fp32, batch 48, adam, 1 cpu device`."""
+        return f"{short(self.precision)}, {self.common}"
+
+    @property
+    def precision(self) -> str:
+        return self.first["precision"] or "?"
+
+    @property
+    def common(self) -> str:
+        """The setting without the precision."""
         row = self.first
         kind = "emulated cpu" if emulated(row) else row["platform"] or "?"
         devices = plural(row["devices"] or 1, f"{kind} device")
-        parts = [row["precision"] or "?", f"batch {row['global_batch']}", row["optimizer"] or "?", devices]
-        host = ["input from the host"] if row["input"] == "host" else []
-        return ", ".join(short(str(part)) for part in [*parts, row["scaling"], *host] if part)
+        alone = row["engine"] == "distributed" and row["devices"] == 1
+        parts = [f"batch {row['global_batch']}", row["optimizer"] or "?", devices, row["scaling"]]
+        parts += ["input from the host"] if row["input"] == "host" else []
+        parts += ["behind the engine for several"] if alone else []
+        return ", ".join(short(str(part)) for part in parts if part)
 
     @property
     def ranked(self) -> list[Cell]:
@@ -138,7 +150,7 @@ def _cells(members: Sequence[Row]) -> list[Cell]:
     for row in sorted(members, key=lambda row: row["repeat"] or 0):
         by_id.setdefault(row["cell_id"] or "?", []).append(row)
     ordered = sorted(by_id.values(), key=lambda found: _cell_order(found[0]))
-    telling = [name for name in ("kernels", "engine", "arm") if len({found[0][name] for found in ordered}) > 1]
+    telling = [name for name in ("kernels", "arm") if len({found[0][name] for found in ordered}) > 1]
     return [
         Cell(label=_label(found[0], telling), rows=found, ok=[row for row in found if row["status"] == "ok"])
         for found in ordered

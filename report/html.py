@@ -4,8 +4,10 @@ The page's content security policy runs only the scripts whose hashes it names, 
 """
 
 import base64
+import gzip
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from report.layout import Figure
+from report.panels import Table
 
 HERE = Path(__file__).parent / "templates"
 POLICY = (
@@ -38,6 +41,18 @@ def render(template: str, **values: Any) -> str:
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         embedded=embedded,
     )
+
+
+def pack(data: Mapping[str, Any]) -> str:
+    """Data as JSON, gzip and base64: pages of many cells stay small, and no text in it can break out of its element."""
+    plain = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(gzip.compress(plain.encode("utf-8", "replace"), 6, mtime=0)).decode()
+
+
+def plain(table: Table, label: str) -> dict[str, Any]:
+    """A table as the page's script builds it: of each line its cell, whether it is struck out, its values."""
+    lines = [[line.cell, line.struck, list(line.values)] for line in table.lines]
+    return {"label": label, "head": list(table.head), "numeric": sorted(table.numeric), "lines": lines}
 
 
 def plotly_js() -> str:

@@ -14,9 +14,10 @@ from typing import Any
 from bench import store
 from bench.store import Run
 from report import answer, html, layout, surroundings, tables
-from report.cells import FRAMEWORKS, Group, framework_order, groups, listed, plural
+from report.cells import FRAMEWORKS, PRECISIONS, WORKLOADS, Group, framework_order, groups, listed, plural, short
+from report.commands import command
 from report.files import save
-from report.frame import Row, at, frame, items, number, rows, text
+from report.frame import Row, at, frame, items, number, rows, text, whole
 from report.panels import Section, Table
 from report.sections import sections
 
@@ -27,6 +28,23 @@ INCLUDED = (
 )
 
 
+FILTERS: Mapping[str, tuple[str, Mapping[str, str], Sequence[str]]] = {  # field of a cell: label, names, their order
+    "workload": ("Workload", WORKLOADS, tuple(WORKLOADS)),
+    "impl": ("Framework", FRAMEWORKS, tuple(FRAMEWORKS)),
+    "precision": ("Precision", {}, PRECISIONS),
+    "devices": ("Devices", {}, ()),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """One dimension of the matrix: its values, each with its name for people."""
+
+    name: str
+    label: str
+    values: Sequence[tuple[str, str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """All that the page shows of one run."""
@@ -34,7 +52,7 @@ class Part:
     name: str
     facts: Sequence[tuple[str, str]]
     notices: Sequence[str]
-    answers: Sequence[tuple[Group, answer.Answer, str | None]]  # with the winner's colour
+    boards: Sequence[tuple[answer.Board, str | None]]  # with the winner's colour
     legend: Sequence[tuple[str, str]]  # framework for people, colour
     sections: Sequence[Section]
     summary: Table
@@ -43,6 +61,7 @@ class Part:
     software: Table
     fairness: Table
     absent: Table
+    cells: Mapping[str, Mapping[str, Any]]  # by id, what the filters ask and what repeats it
 
 
 def write(runs: Sequence[Path], target: Path) -> None:
@@ -75,7 +94,7 @@ def part(place: int, run: Run, warned: Sequence[str]) -> Part:
         name=run.name,
         facts=list(facts(run.meta, plain)),
         notices=[*warned, *notices(run.meta, found, plain)],
-        answers=[(group, one := answer.answer(group), palette.get(one.winner or "")) for group in found],
+        boards=[(board, palette.get(board.overall.winner or "")) for board in answer.boards(found)],
         legend=[(FRAMEWORKS.get(impl, impl), palette[impl]) for impl in impls],
         sections=sections(place, found, palette),
         summary=tables.summary(found),
@@ -84,6 +103,7 @@ def part(place: int, run: Run, warned: Sequence[str]) -> Part:
         software=surroundings.software(plain),
         fairness=surroundings.fairness(plain),
         absent=surroundings.absent(plain),
+        cells=cells(run.meta, found),
     )
 
 
@@ -125,9 +145,69 @@ def notices(meta: Mapping[str, Any], found: Sequence[Group], plain: Sequence[Row
             yield f"{group.title}: some processes were forked with the framework already imported, some started cold."
 
 
+def cells(meta: Mapping[str, Any], found: Sequence[Group]) -> dict[str, dict[str, Any]]:
+    """Of each cell what the filters ask for, its name, and the command that measures it again."""
+    repeats = whole(meta.get("repeats"))
+    return {
+        cell.id: {
+            **{name: str(cell.rows[0][name]) for name in FILTERS},
+            "label": f"{group.title}, {cell.label}, {group.setting}",
+            "command": command(cell.rows[0], repeats),
+        }
+        for group in found
+        for cell in group.cells
+    }
+
+
 def render(parts: Sequence[Part]) -> str:
     """The page's HTML."""
-    return html.render("page.html", title=title(parts), parts=parts, included=INCLUDED)
+    merged = {name: cell for one in parts for name, cell in one.cells.items()}
+    return html.render(
+        "page.html",
+        title=title(parts),
+        parts=parts,
+        filters=filters(merged.values()),
+        data=html.pack({"cells": merged, **drawn(parts)}),
+        included=INCLUDED,
+    )
+
+
+def drawn(parts: Sequence[Part]) -> dict[str, Any]:
+    """What the page's script draws and builds: figures and tables by their element's id."""
+    sections = [section for one in parts for section in one.sections]
+    return {
+        "figures": {
+            f"{section.id}-{n}": panel.figure for section in sections for n, panel in enumerate(section.panels, 1)
+        },
+        "tables": {section.id: html.plain(section.table, section.title) for section in sections},
+        "answers": {
+            f"answer-{place}-{n}": [cell.id for cell in board.cells]
+            for place, one in enumerate(parts, 1)
+            for n, (board, _) in enumerate(one.boards, 1)
+        },
+    }
+
+
+def filters(cells: Iterable[Mapping[str, Any]]) -> list[Filter]:
+    """What can be filtered by: each dimension in which there is more than one value."""
+    known = list(cells)
+    found = [
+        Filter(
+            name=name,
+            label=label,
+            values=[
+                (value, short(names.get(value, value)))
+                for value in sorted({cell[name] for cell in known}, key=lambda value: position(value, order))
+            ],
+        )
+        for name, (label, names, order) in FILTERS.items()
+    ]
+    return [one for one in found if len(one.values) > 1]
+
+
+def position(value: str, order: Sequence[str]) -> tuple[int, int, str]:
+    """Known names in their order, numbers by size, others by the alphabet."""
+    return (order.index(value) if value in order else len(order), int(value) if value.isdecimal() else 0, value)
 
 
 def title(parts: Iterable[Part]) -> str:

@@ -14,6 +14,7 @@ class Line:
 
     values: Sequence[str]
     struck: bool = False
+    cell: str | None = None  # id of the cell that it tells of, for the filters
 
 
 @dataclass(frozen=True, kw_only=True)

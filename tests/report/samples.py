@@ -1,5 +1,8 @@
 """Runs as `bench run` would leave them, made from a few numbers instead of a measurement."""
 
+import base64
+import gzip
+import json
 import math
 import random
 from collections.abc import Iterable, Sequence
@@ -40,6 +43,11 @@ REASONS = {
 }
 REFERENCE = "jax 0.10.2 jit float64"
 PROVEN = {"verdict": "proven", "max_rel_loss_diff": 8.1e-8, "reference": REFERENCE, "proof": "c8d4d6f5" * 8}
+
+
+def unpacked(packed: str) -> dict[str, Any]:
+    """What `html.pack` packed."""
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
 
 
 def make_cell(workload: str = "gan", impl: str = "torch", **changed: Any) -> Cell:

@@ -59,40 +59,52 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
 
 def open_all(found: Page) -> None:
+    """Open what is folded, and scroll past every chart so that it is drawn."""
+    found.locator("html[data-ready]").wait_for(state="attached")
     found.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-    found.wait_for_function(
-        "[...document.querySelectorAll('.plot')].every((plot) => plot.querySelector('.main-svg .plot, .main-svg .xy'))"
-    )
+    for plot in found.locator(".plot:visible").all():
+        plot.scroll_into_view_if_needed()
+        plot.locator(".main-svg").first.wait_for(state="attached")
 
 
-def test_every_chart_is_drawn_with_the_points_that_it_holds(open_page: Open) -> None:
+def test_every_chart_is_drawn_with_the_points_that_it_holds(open_page: Open, tmp_path: Path) -> None:
     found = open_page(samples.mixed())
     open_all(found)
-    counts = drawn(found)
-    assert len(counts) == 3 + 3 + 2 + 2 + 6 * 2
-    for bars, bars_drawn, lines, lines_drawn, height in counts:
-        assert (bars, lines) == (bars_drawn, lines_drawn)
-        assert height > 90
+    assert drawn(found) == held(tmp_path / "page.html")
 
 
-def drawn(found: Page) -> list[list[int]]:
-    """Of each chart: bars it holds, bars drawn, lines, lines drawn, height in pixels."""
+def held(target: Path) -> dict[str, list[int]]:
+    """Of each chart of a file: its bars, its marked points, its lines."""
+    (packed,) = re.findall(r'id="data">([^<]+)<', target.read_text(encoding="utf-8"))
+    return {name: counted(figure["data"]) for name, figure in samples.unpacked(packed)["figures"].items()}
+
+
+def counted(traces: list[Any]) -> list[int]:
+    bars = [one for one in traces if one["type"] == "bar"]
+    lines = [one for one in traces if one["type"] == "scatter"]
+    marks = [
+        mark for one in lines if "markers" in one["mode"] for mark in zip(one.get("x", one["y"]), one["y"], strict=True)
+    ]
+    full = [mark for mark in marks if None not in mark]
+    return [len([x for one in bars for x in one["x"] if x is not None]), len(full), len(lines)]
+
+
+def drawn(found: Page) -> dict[str, list[int]]:
+    """Of each chart in the browser: bars, points and lines drawn."""
     return found.evaluate(
-        """[...document.querySelectorAll(".plot")].map((plot) => {
-            const { data } = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
-            const bars = data.filter((one) => one.type === "bar").flatMap((one) => one.x).length;
-            const lines = data.filter((one) => one.type === "scatter").length;
-            const drawn = (what) => plot.querySelectorAll(what).length;
-            return [bars, drawn(".bars .point"), lines, drawn(".scatterlayer .trace"), plot.clientHeight];
-        })"""
+        """Object.fromEntries([...document.querySelectorAll(".plot")].map((plot) => {
+            const count = (what) => plot.querySelectorAll(what).length;
+            return [plot.dataset.figure, [count(".bars .point"), count(".scatterlayer .point"),
+                count(".scatterlayer .trace")]];
+        }))"""
     )
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_scaling_and_all_reduces_are_drawn(open_page: Open, width: int) -> None:
+def test_scaling_and_all_reduces_are_drawn(open_page: Open, tmp_path: Path, width: int) -> None:
     found = open_page(samples.swept(), width)
     open_all(found)
-    assert all((bars, lines) == (bars_drawn, lines_drawn) for bars, bars_drawn, lines, lines_drawn, _ in drawn(found))
+    assert drawn(found) == held(tmp_path / "page.html")
     curves = found.locator("[aria-labelledby$=-scaling] .plot .scatterlayer .trace")
     assert curves.count() == 3
     assert curves.first.locator(".point").count() == 3  # on 1, 2 and 8 devices
@@ -156,3 +168,57 @@ def test_hovering_tells_the_cell(open_page: Open) -> None:
     label.wait_for()
     said = label.text_content() or ""
     assert all(part in said for part in ("PyTorch eager", "95 % interval", "3 repeats", "proven"))
+
+
+def test_filters_change_every_chart(open_page: Open) -> None:
+    found = open_page(samples.all_ok())
+    open_all(found)
+    found.locator("input[data-filter=impl][value=tf]").uncheck()
+    assert found.locator(".shown").inner_text() == "6 of 9 cells are shown."
+    open_all(found)
+    assert "TensorFlow" not in said_by_charts(found)
+    assert "TensorFlow" not in " ".join(found.locator("tbody tr[data-cell]:visible").all_inner_texts())
+    found.locator("input[data-filter=workload][value=gan]").uncheck()
+    open_all(found)
+    assert found.locator("figcaption:visible", has_text="GAN").count() == 0
+    assert found.locator("figcaption:visible", has_text="Autoencoder").count() > 0
+    assert found.locator(".answer:visible").count() == 2
+    found.locator(".filters button").click()
+    found.get_by_text("All 9 cells are shown.").wait_for()
+    open_all(found)
+    assert "TensorFlow" in said_by_charts(found)
+
+
+def said_by_charts(found: Page) -> str:
+    """What the charts that are shown have drawn: their text, and what hovering over them would say."""
+    return found.evaluate(
+        """[...document.querySelectorAll(".plot")].filter((plot) => plot.offsetParent).map((plot) =>
+            JSON.stringify([plot.data.map((one) => [one.name, one.hovertext]), plot.layout.annotations])).join(" ")"""
+    )
+
+
+def test_rows_close_up_where_others_are_left_out(open_page: Open) -> None:
+    found = open_page(samples.all_ok(workloads=["gan"]))
+    open_all(found)
+    plot = found.locator(".plot").first
+    before = plot.bounding_box()
+    found.locator("input[data-filter=impl][value=torch]").uncheck()
+    open_all(found)
+    labels = plot.locator(".annotation-text").all_text_contents()
+    assert [label.split()[0] for label in labels[::2]] == ["TensorFlow", "JAX"]
+    after = plot.bounding_box()
+    assert before and after and before["height"] - after["height"] == 52
+    bars, notes = (
+        [one.bounding_box()["y"] for one in plot.locator(what).all()]  # type: ignore[index]
+        for what in (".bars .point", ".annotation-text")
+    )
+    assert notes[0] < bars[0] < notes[2] < bars[1]
+
+
+def test_a_click_on_a_point_gives_the_command_that_repeats_it(open_page: Open) -> None:
+    found = open_page(samples.all_ok(workloads=["gan"]))
+    open_all(found)
+    found.locator(".plot .bars .point").nth(1).click(force=True)
+    assert "--impl tf --workload gan --size tiny" in found.locator("#repeat code").inner_text()
+    found.locator("#repeat button").press("Enter")
+    assert found.locator("#repeat").is_hidden()
