@@ -18,6 +18,7 @@ UNPROVEN = {
     "diverged": "diverged and is left out of the ranking",
     "unchecked": "is unchecked",
 }
+NAMED = 3  # cells that a sentence names; of more it gives the number
 Kind = Literal["winner", "noise", "few", "alone", "none"]
 
 
@@ -109,11 +110,15 @@ def _headline(kind: Kind, ranked: Sequence[Cell], group: Group) -> tuple[str, Se
             return f"{ranked[0].label} alone: {rate(ranked[0], group)}. There is nothing to compare it with.", ranked
         case "winner":
             return f"{ranked[0].label} is fastest: {rate(ranked[0], group)}{_memory(ranked[0])}.", ranked[:1]
+        case "few" if len(ranked) > NAMED:
+            told = f"the highest rate is that of {rates[0]}"
+            return f"No winner is named, as an interval takes {MIN_REPEATS} repeats; {told}.", ranked
         case "few":
             return f"No winner is named, as an interval takes {MIN_REPEATS} repeats: {listed(rates)}.", ranked
         case "noise":
             tied = [0, *(n for n, cell in enumerate(ranked) if n and not apart(ranked[0], cell, RATE))]
-            names = listed([rates[n] for n in tied])
+            more = len(tied) - NAMED
+            names = listed([*(rates[n] for n in tied[:NAMED]), *([f"{more} more"] if more > 0 else [])])
             return f"No winner: {names} are within noise of each other.", [ranked[n] for n in tied]
 
 
@@ -154,11 +159,15 @@ def proof(ran: Sequence[Cell]) -> list[str]:
 
 
 def _proven(cells: Sequence[Cell], ran: int) -> str:
-    everyone = {1: "It is", 2: "Both are", 3: "All three are"}.get(ran, f"All {ran} are")
-    some = f"{listed([cell.label for cell in cells])} {'is' if len(cells) == 1 else 'are'}"
+    if len(cells) == ran:
+        who = {1: "It is", 2: "Both are", 3: "All three are"}.get(ran, f"All {ran} are")
+    elif len(cells) > NAMED:
+        who = f"{len(cells)} of {ran} are"
+    else:
+        who = f"{listed([cell.label for cell in cells])} {'is' if len(cells) == 1 else 'are'}"
     found = [row["max_rel_loss_diff"] for cell in cells for row in cell.ok if row["max_rel_loss_diff"] is not None]
     off = f"; no loss of the first steps is more than {share(max(found))} off float64" if found else ""
-    return f"{everyone if len(cells) == ran else some} proven to be the same step{off}."
+    return f"{who} proven to be the same step{off}."
 
 
 def _unproven(cell: Cell) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from bench.record import Record
 from bench.stats import geometric_mean
-from report.answer import answer
+from report.answer import answer, boards
 from report.cells import Group, groups, ratio
 from report.frame import frame
 from tests.report import samples
@@ -93,3 +93,37 @@ def test_unlike_mathematics_is_never_ranked_together(changed: dict[str, object])
 def test_another_spec_hash_is_another_group() -> None:
     one, other = (samples.make_record(samples.make_cell("gan", impl)) for impl in ("torch", "jax"))
     assert len(groups(frame([as_run(one, other | {"spec_hash": "other"})]))) == 2
+
+
+def test_a_task_is_answered_over_its_precisions_with_its_memory() -> None:
+    records = at_rates(torch=[1000, 1010, 1005], jax=[2000, 2010, 1990])
+    low = [samples.make_record(samples.make_cell("gan", "torch", precision="bf16"), n, rate=4000 + n) for n in range(3)]
+    (board,) = boards(groups(frame([as_run(*records, *low)])))
+    assert board.overall.headline.startswith("PyTorch eager bf16 is fastest: 4.00")
+    assert "of memory over the baseline" in board.overall.headline
+    assert [precision for precision, _ in board.precisions] == ["fp32", "bf16"]
+    assert [one.winner for _, one in board.precisions] == ["jax", None]
+    assert "bf16" not in board.setting and "fp32" not in board.setting
+    assert board.overall.proof[0].startswith("All three are proven")
+
+
+def test_one_precision_is_one_answer() -> None:
+    (board,) = boards(groups(frame([as_run(*at_rates(jax=[1000, 1001, 1002]))])))
+    assert board.precisions == []
+    assert board.setting.startswith("fp32, ")
+
+
+def test_the_base_of_a_sweep_is_no_rival_of_the_plain_cell() -> None:
+    plain, base = (samples.make_cell("gan", "jax", engine=engine) for engine in ("plain", "distributed"))
+    records = [samples.make_record(cell, n, rate=1000 + n) for cell in (plain, base) for n in range(3)]
+    assert [board.further for board in boards(groups(frame([as_run(*records)])))] == [True, False]
+
+
+def test_of_many_cells_a_sentence_names_few() -> None:
+    cells = [samples.make_cell("gan", impl, precision=one) for impl in samples.VARIANTS for one in ("fp32", "bf16")]
+    (board,) = boards(groups(frame([as_run(*(samples.make_record(cell, rate=1000) for cell in cells))])))
+    assert "the highest rate is that of" in board.overall.headline
+    assert board.overall.headline.count("images/s") == 1
+    tied = [samples.make_record(cell, n, rate=1000 + 50 * n) for cell in cells for n in range(3)]
+    (board,) = boards(groups(frame([as_run(*tied)])))
+    assert "and 3 more are within noise" in board.overall.headline
