@@ -99,7 +99,7 @@ def test_a_task_is_answered_over_its_precisions_with_its_memory() -> None:
     records = at_rates(torch=[1000, 1010, 1005], jax=[2000, 2010, 1990])
     low = [samples.make_record(samples.make_cell("gan", "torch", precision="bf16"), n, rate=4000 + n) for n in range(3)]
     (board,) = boards(groups(frame([as_run(*records, *low)])))
-    assert board.overall.headline.startswith("PyTorch eager bf16 is fastest: 4.00")
+    assert board.overall.headline.startswith("PyTorch eager bf16 is fastest: 3.99")
     assert "of memory over the baseline" in board.overall.headline
     assert [precision for precision, _ in board.precisions] == ["fp32", "bf16"]
     assert [one.winner for _, one in board.precisions] == ["jax", None]

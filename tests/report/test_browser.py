@@ -222,3 +222,63 @@ def test_a_click_on_a_point_gives_the_command_that_repeats_it(open_page: Open) -
     assert "--impl tf --workload gan --size tiny" in found.locator("#repeat code").inner_text()
     found.locator("#repeat button").press("Enter")
     assert found.locator("#repeat").is_hidden()
+
+
+def test_by_keyboard(open_page: Open) -> None:
+    """Filters, folded tables and commands are reached and used without a mouse."""
+    found = open_page(samples.all_ok(workloads=["gan"]))
+    found.locator("html[data-ready]").wait_for(state="attached")
+    found.keyboard.press("Tab")
+    assert found.evaluate("document.activeElement.dataset.filter") == "impl"
+    found.keyboard.press("Space")
+    assert found.locator(".shown").inner_text() == "2 of 3 cells are shown."
+    fold = found.locator("details.data summary").first
+    fold.focus()
+    found.keyboard.press("Enter")
+    found.locator("details.data table").first.wait_for()
+    outline = found.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+CONTRAST = """(least) => {
+    const numbers = (colour) => (colour.match(/[0-9.]+/g) || []).map(Number);
+    const light = (colour) => {
+        const [r, g, b] = numbers(colour).map((one) => one / 255)
+            .map((one) => (one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (one) => {
+        for (; one; one = one.parentElement) {
+            const colour = getComputedStyle(one).backgroundColor, [, , , alpha = 1] = numbers(colour);
+            if (alpha > 0.5) return colour;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    const own = (one) => [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    return [...document.querySelectorAll("body *")].filter((one) => own(one) && one.checkVisibility()).map((one) => {
+        const style = getComputedStyle(one), drawn = one.closest("svg");
+        const [a, b] = [light(drawn ? style.fill : style.color), light(behind(one))].sort((x, y) => y - x);
+        return [(a + 0.05) / (b + 0.05), one.tagName + "." + one.getAttribute("class"), one.textContent.slice(0, 30)];
+    }).filter(([ratio]) => !(ratio >= least));
+}"""  # WCAG 2.2, 1.4.3: of text, at its least
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out(open_page: Open, theme: str) -> None:
+    found = open_page(samples.mixed())
+    found.emulate_media(color_scheme=theme)  # pyright: ignore[reportArgumentType]
+    open_all(found)
+    assert found.evaluate(CONTRAST, 4.5) == []
+    assert len(found.evaluate(CONTRAST, 21)) > 100  # it does look at text
+
+
+def test_paper_shows_every_chart(open_page: Open) -> None:
+    found = open_page(samples.all_ok())
+    found.locator("html[data-ready]").wait_for(state="attached")
+    assert found.pdf(format="A4").startswith(b"%PDF")
+    undrawn = """[...document.querySelectorAll(".plot")].filter((one) => one.offsetParent
+        && !one.querySelector(".main-svg")).length"""
+    assert found.evaluate(undrawn) == 0
+    found.emulate_media(media="print")
+    assert found.locator(".filters").is_hidden()
+    assert found.locator(".answer").first.is_visible()
