@@ -28,6 +28,8 @@ INCLUDED = (
 )
 
 
+SUMMARY = "Every cell, with its proof"
+OPEN_LINES = 100
 FILTERS: Mapping[str, tuple[str, Mapping[str, str], Sequence[str]]] = {  # field of a cell: label, names, their order
     "workload": ("Workload", WORKLOADS, tuple(WORKLOADS)),
     "impl": ("Framework", FRAMEWORKS, tuple(FRAMEWORKS)),
@@ -62,6 +64,11 @@ class Part:
     fairness: Table
     absent: Table
     cells: Mapping[str, Mapping[str, Any]]  # by id, what the filters ask and what repeats it
+
+    @property
+    def long(self) -> bool:
+        """Whether the summary is too long to lie open."""
+        return len(self.summary.lines) > OPEN_LINES
 
 
 def write(runs: Sequence[Path], target: Path) -> None:
@@ -168,6 +175,7 @@ def render(parts: Sequence[Part]) -> str:
         parts=parts,
         filters=filters(merged.values()),
         data=html.pack({"cells": merged, **drawn(parts)}),
+        summary=SUMMARY,
         included=INCLUDED,
     )
 
@@ -179,7 +187,8 @@ def drawn(parts: Sequence[Part]) -> dict[str, Any]:
         "figures": {
             f"{section.id}-{n}": panel.figure for section in sections for n, panel in enumerate(section.panels, 1)
         },
-        "tables": {section.id: html.plain(section.table, section.title) for section in sections},
+        "tables": {section.id: html.plain(section.table, section.title) for section in sections}
+        | {f"summary-{place}": html.plain(one.summary, SUMMARY) for place, one in enumerate(parts, 1) if one.long},
         "answers": {
             f"answer-{place}-{n}": [cell.id for cell in board.cells]
             for place, one in enumerate(parts, 1)
