@@ -82,6 +82,13 @@ def _share(name: str) -> Callable[[Record], float | None]:
     return of_windows
 
 
+def cold_start_s(record: Record) -> float | None:
+    """Seconds from a fresh interpreter to the end of the first step, where nothing compiled was there to be reused."""
+    parts: list[float | None] = [_part(record, "phases_s", name) for name in ("import", "init", "compile")]
+    known = [part for part in parts if part is not None]
+    return math.fsum(known) if record["compile_cache"] == "cold" and len(known) == len(parts) else None
+
+
 def _row(
     name: str, label: str, unit: str, better: Literal["higher", "lower"], value: Callable[[Record], float | None]
 ) -> Metric:
@@ -101,6 +108,7 @@ METRICS = (
     _row("import_s", "Import", "s", "lower", _phase("import")),
     _row("init_s", "Start of the runtime", "s", "lower", _phase("init")),
     _row("compile_s", "Build and first step", "s", "lower", _phase("compile")),
+    _row("cold_start_s", "Cold start, whole", "s", "lower", cold_start_s),
 )
 
 # How far a record was disturbed. Often 0, so that a geometric mean would mislead: these stand apart.
@@ -128,13 +136,6 @@ class BreakEven:
     low: float | None = None
     high: float | None = None
     reason: str | None = None  # where `steps` is None
-
-
-def cold_start_s(record: Record) -> float | None:
-    """Seconds from a fresh interpreter to the end of the first step, where nothing compiled was there to be reused."""
-    parts: list[float | None] = [_part(record, "phases_s", name) for name in ("import", "init", "compile")]
-    known = [part for part in parts if part is not None]
-    return math.fsum(known) if record["compile_cache"] == "cold" and len(known) == len(parts) else None
 
 
 def break_even(one: Sequence[Record], other: Sequence[Record]) -> BreakEven:

@@ -16,7 +16,8 @@ Record = dict[str, Any]
 #    anonymous and shared memory, in 1 it held the pages of files too; memory_bytes.host_steady, threads.total, more of
 #    the machine and the processor time of each window are new
 # 3: communication; several devices
-SCHEMA = 3
+# 4: parity.reference_losses
+SCHEMA = 4
 
 STATUSES = ("ok", "unsupported", "unavailable", "oom", "timeout", "crashed", "killed", "nan", "invalid")
 HARMLESS = ("ok", "unsupported", "unavailable")  # statuses that leave the exit code at 0
@@ -41,7 +42,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         "host_steady",
         "host_baseline",
     ),
-    "parity": ("verdict", "reason", "max_rel_loss_diff", "reference", "proof"),
+    "parity": ("verdict", "reason", "max_rel_loss_diff", "reference", "reference_losses", "proof"),
     "drift": ("steps", "rel_loss_diff", "max_rel_loss_diff", "last_rel_loss_diff", "reference"),
     "effective_precision": ("matmul", "conv"),
     "sync_check": ("median_share", "max_share"),

@@ -141,6 +141,7 @@ NOT_MEASURED = {
     "windows.steal_s": NO_COUNT,
     "windows.cpu_s": NO_COUNT,
     "parity.reference": "no float64 reference for this cell",
+    "parity.reference_losses": "no float64 reference for this cell",
     "parity.max_rel_loss_diff": "nothing was compared: see the verdict's reason",
     "parity.proof": "no proof for this cell",
 }

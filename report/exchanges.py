@@ -9,7 +9,7 @@ from typing import Any
 from bench.units import scaled
 from report.cells import Cell, Group, emulated
 from report.frame import Row
-from report.layout import NEUTRAL, Figure, axis, escaped, plain_layout
+from report.layout import NEUTRAL, Figure, axis, escaped, plain_layout, whose
 
 HEIGHT_PX = 300
 
@@ -93,6 +93,7 @@ def line(members: Sequence[Exchange], palette: Mapping[str, str]) -> dict[str, A
         "y": [one.bytes_per_s for one in members],
         "line": {"color": palette.get(members[0].cell.impl, NEUTRAL), "width": 2},
         "marker": {"size": 7},
+        "meta": whose(members[0].cell),
         "hoverinfo": "text",
         "hovertext": [escaped(told(one)) for one in members],
     }

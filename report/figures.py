@@ -11,7 +11,19 @@ from bench.stats import Estimate
 from bench.units import scale, scaled, share, shown
 from report.cells import BY_NAME, Cell, Group, estimate
 from report.frame import Row
-from report.layout import NEUTRAL, Figure, axis, bar_layout, escaped, hover, plain_layout, struck, value_text, whiskers
+from report.layout import (
+    NEUTRAL,
+    Figure,
+    axis,
+    bar_layout,
+    escaped,
+    hover,
+    plain_layout,
+    struck,
+    value_text,
+    whiskers,
+    whose,
+)
 from report.trajectories import differences, loss_curves
 
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -38,6 +50,7 @@ def bars(group: Group, metric: str, palette: Mapping[str, str]) -> Figure:
         },
         "error_x": whiskers([one for _, _, one in present], factor),
         "hoverinfo": "text",
+        "meta": whose([cell for _, cell, _ in present]),
         "hovertext": [
             hover(cell, f"{BY_NAME[metric].label}: {shown(one, group.unit(metric))}", one, group.unit(metric))
             for _, cell, one in present
@@ -86,6 +99,7 @@ def _phase(
         "width": 0.34,
         "marker": _hatched([palette.get(cell.impl, NEUTRAL) for _, cell, _ in present], hatch),
         "hoverinfo": "text",
+        "meta": whose([cell for _, cell, _ in present]),
         "hovertext": [hover(cell, f"{BY_NAME[name].label}: {shown(one, 's')}", one, "s") for _, cell, one in present],
     }
 
@@ -136,7 +150,7 @@ def _curve(
     """The loss itself: the earlier a cell's place, the wider its line."""
     told = [hover(cell, f"{name} at step {step}: {value!r}", None, "") for step, value in enumerate(curve)]
     line = {"color": palette.get(cell.impl, NEUTRAL), "width": 3 + 4 * (count - 1 - place)}
-    return _line(curve, told) | {"name": struck(cell, cell.label), "mode": "lines", "line": line}
+    return _line(curve, told) | {"name": struck(cell, cell.label), "mode": "lines", "line": line, "meta": whose(cell)}
 
 
 def _difference(
@@ -150,6 +164,7 @@ def _difference(
         "marker": {"symbol": MARKERS[place % len(MARKERS)], "size": 6},
         "yaxis": "y2",
         "showlegend": False,
+        "meta": whose(cell),
     }
     return _line([max(one, floor) for one in off], told) | look | {"name": struck(cell, cell.label)}
 

@@ -42,7 +42,7 @@ def bar_layout(cells: Sequence[Cell], right: Sequence[str], unit: str) -> dict[s
     """
     line = {"showarrow": False, "yanchor": "bottom", "xref": "paper", "font": {"size": 13}}
     notes = [
-        {**line, "x": side, "xanchor": anchor, "y": place - 0.2, "text": content}
+        {**line, "x": side, "xanchor": anchor, "y": place - 0.2, "text": content, "name": cells[place].id}
         for place, (cell, value) in enumerate(zip(cells, right, strict=True))
         for side, anchor, content in ((0, "left", struck(cell, cell.label)), (1, "right", value))
     ]
@@ -51,6 +51,7 @@ def bar_layout(cells: Sequence[Cell], right: Sequence[str], unit: str) -> dict[s
         "yaxis": {"visible": False, "range": [len(cells) - 0.7, -0.75], "fixedrange": True, "type": "linear"},
         "annotations": notes,
         "showlegend": False,
+        "meta": {"rows": [cell.id for cell in cells]},  # the page closes gaps where rows are left out
     }
 
 
@@ -127,5 +128,5 @@ def struck(cell: Cell, text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text as plotly shows it literally: it reads tags and entities in labels, and formulas between dollars."""
-    return html.escape(text, quote=False).replace("$", "&#36;")
+    """Text as plotly shows it literally: it reads tags and entities, formulas between dollars, and `%{}` as a template."""
+    return html.escape(text, quote=False).replace("$", "&#36;").replace("%{", "%&#123;")

@@ -121,6 +121,7 @@ def line(label: str, members: Sequence[Point], palette: Mapping[str, str]) -> di
         },
         "line": {"color": palette.get(members[0].cell.impl, NEUTRAL), "width": 2},
         "marker": {"size": 7},
+        "meta": {"cells": [members[0].cell.id, *(point.cell.id for point in members)]},
         "hoverinfo": "text",
         "hovertext": ["1 device, behind the same engine", *(escaped(told(point)) for point in members)],
     }

@@ -16,7 +16,7 @@ from report.trajectories import largest_difference, loss_names
 Palette = Mapping[str, str]
 THROUGHPUT = "throughput_per_s"
 MEMORY = tuple(metric.name for metric in METRICS if metric.unit == "B")
-SHOWN_APART = (THROUGHPUT, *MEMORY, *(name for name, _ in figures.PHASES))
+SHOWN_APART = (THROUGHPUT, *MEMORY, *(name for name, _ in figures.PHASES), "cold_start_s")
 HATCHES = {"/": "striped", "x": "crossed", "": "solid"}
 BETTER = {"higher": "Longer is better.", "lower": "Shorter is better."}
 

@@ -152,7 +152,11 @@ def _table(found: Iterable[tuple[Group, Cell, dict[str, str]]]) -> Table:
     rows = list(found)
     columns = list(rows[0][2]) if rows else []
     lines = [
-        Line(values=[group.title, cell.label, *values.values(), group.setting], struck=cell.verdict == "diverged")
+        Line(
+            values=[group.title, cell.label, *values.values(), group.setting],
+            struck=cell.verdict == "diverged",
+            cell=cell.id,
+        )
         for group, cell, values in rows
     ]
     numeric = frozenset(place for place, name in enumerate(columns, 2) if name in NUMERIC)

@@ -19,6 +19,7 @@ STEPS = 100
 SIZES = ("tiny", "small")  # elsewhere float64 is too dear
 TRIALS = 5  # first scales
 LAST = 10  # steps at the end, whose mean is told
+SHOWN = 20  # steps of float64's losses that are kept: as many as a record has of its own
 
 
 class Run(Protocol):
@@ -56,8 +57,8 @@ def unskipped(cell: Cell, steps: int, run: Run) -> tuple[Trace, float]:
 
 
 def find_drift(cell: Cell, manifest: Manifest, installed: Mapping[str, Manifest], run: Run) -> dict[str, Any]:
-    """`losses` of the retraced steps; where float64's are known the relative difference of each step, as the record
-    has it; `reason` where there is none.
+    """`losses` of the retraced steps; where float64's are known the first of them and the relative difference of each
+    step, as the record has it; `reason` where there is none.
     """
     key, steps = drift_key(manifest, cell), steps_of(cell)
     if kept := cache.load("drifts", key):
@@ -71,6 +72,7 @@ def find_drift(cell: Cell, manifest: Manifest, installed: Mapping[str, Manifest]
         reference = find_reference(cell, installed, run, steps)
         if not reference.get("losses"):
             return found | {"reason": reference.get("reason") or "no reference was made"}
+        found["reference_losses"] = {name: values[:SHOWN] for name, values in reference["losses"].items()}
         shares = [share for share, _ in parity.loss_difference(reference["losses"], trace.losses)]
         found["drift"] = {
             "steps": steps,

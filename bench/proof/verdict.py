@@ -105,7 +105,12 @@ def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Man
     key = proof_key(manifest, cell)
     proof, reference = evidence.proofs.get(key, {}), evidence.references.get(cell.id, {})
     kernels = evidence.kernels.get(kernel_key(manifest, cell), {}) if cell.kernels == "best" else {"passed": True}
-    said = {"max_rel_loss_diff": None, "reference": reference.get("name"), "proof": key if proof.get("equal") else None}
+    said: Found = {
+        "max_rel_loss_diff": None,
+        "reference": reference.get("name"),
+        "reference_losses": reference_losses(cell, reference, evidence, manifest),
+        "proof": key if proof.get("equal") else None,
+    }
     if losses is None:
         return said | {"verdict": "unchecked", "reason": "only cells that are ok are checked"}
     if cell.precision == "fp16":  # nothing follows a skipped update that could be compared
@@ -125,6 +130,12 @@ def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Man
     if not kernels.get("passed"):
         return said | {"verdict": "consistent", "reason": f"kernels not proven: {kernels.get('reason')}"}
     return said | {"verdict": "proven", "reason": kernels.get("reason")}
+
+
+def reference_losses(cell: Cell, reference: Found, evidence: Evidence, manifest: Manifest) -> Losses | None:
+    """Float64's losses of the first steps: those kept with the drift, as many as a record shows, else those checked."""
+    drifted = evidence.drifts.get(drift_key(manifest, cell), {}) if steps_of(cell) else {}
+    return drifted.get("reference_losses") or reference.get("losses")
 
 
 def drift(cell: Cell, evidence: Evidence, manifest: Manifest) -> tuple[Found | None, str]:

@@ -54,6 +54,9 @@ def test_reference_is_another_framework(tmp_path: Path) -> None:
         other = {"a": "b", "b": "a"}[found["cell"]["impl"]]
         assert found["parity"]["reference"].startswith(f"{other} ")
         assert found["parity"]["max_rel_loss_diff"] < 1e-6
+        told, own = found["parity"]["reference_losses"], found["losses"]
+        assert set(told) == set(own) and all(len(told[name]) == 20 for name in own)
+        assert all(abs(told[name][0] - own[name][0]) < 1e-6 * abs(told[name][0]) for name in own)
 
 
 def test_one_framework_alone_is_consistent(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def test_nothing_is_wider_than_the_window_nor_overlaps(open_page: Open, width: i
 
 def test_it_follows_the_theme(open_page: Open) -> None:
     found = open_page(samples.all_ok(workloads=["gan"]))
+    open_all(found)
     assert brightness(found, "document.body", "backgroundColor") > 0.95
     assert brightness(found, "document.querySelector('.annotation-text')", "fill") < 0.2
     found.emulate_media(color_scheme="dark")
@@ -163,6 +164,7 @@ def test_hostile_text_is_shown_and_never_run(open_page: Open) -> None:
 
 def test_hovering_tells_the_cell(open_page: Open) -> None:
     found = open_page(samples.all_ok(workloads=["gan"]))
+    open_all(found)
     found.locator(".plot .bars .point").first.hover(force=True)
     label = found.locator(".hoverlayer .hovertext").first
     label.wait_for()
