@@ -20,8 +20,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""The same training step in PyTorch, TensorFlow and JAX: measured, and proven to be the same.
 
-    bench run measures and writes a report, bench verify proves, bench report and bench export show,
-    bench list tells what there is. Lists are comma-separated; all is allowed.
+    bench run measures and writes a report, bench verify proves, bench report, bench compare and
+    bench export show, bench list tells what there is. Lists are comma-separated; all is allowed.
     """,
 )
 
@@ -195,6 +195,33 @@ def report(
     target = out or runs[0] / "report.html"
     page.write(runs, target)
     print(target)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of two runs; of one with --by.", metavar="BASE NEW")],
+    by: Annotated[str | None, typer.Option(help="Within one run: impl, precision or variant.")] = None,
+    base: Annotated[str | None, typer.Option(help="With --by: what others are compared with, such as torch.")] = None,
+    format: Annotated[str, typer.Option(help="table or markdown.")] = "table",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the comparison as an HTML file too.")] = None,
+    fail_on_regression: Annotated[
+        str | None, typer.Option(help="Exit 1 if NEW is worse than noise explains, and by more than this, such as 5%.")
+    ] = None,
+) -> None:
+    """Tell what changed between two runs, or how the cells of one differ: each ratio with its interval and verdict.
+
+    Examples: bench compare results/monday results/friday --fail-on-regression 5%
+    bench compare results/friday --by impl --base torch
+    """
+    from bench import plan, spec
+
+    spec.one(format, ("table", "markdown"), "format")
+    if by:
+        spec.one(by, ("impl", "precision", "variant"), "thing to compare by")
+    threshold = None if fail_on_regression is None else plan.percentage("fail-on-regression", fail_on_regression)
+    command = reporter("compare.command")
+    ok = command.compare(runs, by=by, base=base, format=format, out=out, threshold=threshold)
+    raise typer.Exit(0 if ok else 1)
 
 
 @app.command()

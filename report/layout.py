@@ -36,22 +36,29 @@ def colours(frameworks: Sequence[str]) -> Mapping[str, str]:
 
 
 def bar_layout(cells: Sequence[Cell], right: Sequence[str], unit: str) -> dict[str, Any]:
-    """Bars from the top, each below a line of text: the cell's label on the left, its value on the right.
+    """Bars from the top, each below a line of text: the cell's label on the left, its value on the right."""
+    return row_layout(
+        [(cell.id, struck(cell, cell.label), value) for cell, value in zip(cells, right, strict=True)], unit
+    )
+
+
+def row_layout(rows: Sequence[tuple[str, str, str]], unit: str) -> dict[str, Any]:
+    """Rows from the top: of each the cell's id, and the escaped text on its left and right.
 
     Without a unit there is nothing to scale, and no axis.
     """
     line = {"showarrow": False, "yanchor": "bottom", "xref": "paper", "font": {"size": 13}}
     notes = [
-        {**line, "x": side, "xanchor": anchor, "y": place - 0.2, "text": content, "name": cells[place].id}
-        for place, (cell, value) in enumerate(zip(cells, right, strict=True))
-        for side, anchor, content in ((0, "left", struck(cell, cell.label)), (1, "right", value))
+        {**line, "x": side, "xanchor": anchor, "y": place - 0.2, "text": content, "name": cell}
+        for place, (cell, left, right) in enumerate(rows)
+        for side, anchor, content in ((0, "left", left), (1, "right", right))
     ]
-    return plain_layout(BAR_PX * len(cells) + AXIS_PX + 8) | {
+    return plain_layout(BAR_PX * len(rows) + AXIS_PX + 8) | {
         "xaxis": axis(unit) | {"rangemode": "tozero", "nticks": 6, "showgrid": False, "visible": bool(unit)},
-        "yaxis": {"visible": False, "range": [len(cells) - 0.7, -0.75], "fixedrange": True, "type": "linear"},
+        "yaxis": {"visible": False, "range": [len(rows) - 0.7, -0.75], "fixedrange": True, "type": "linear"},
         "annotations": notes,
         "showlegend": False,
-        "meta": {"rows": [cell.id for cell in cells]},  # the page closes gaps where rows are left out
+        "meta": {"rows": [cell for cell, _, _ in rows]},  # the page closes gaps where rows are left out
     }
 
 
@@ -128,5 +135,5 @@ def struck(cell: Cell, text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text as plotly shows it literally: it reads tags and entities, formulas between dollars, and `%{}` as a template."""
+    """Text as plotly shows it literally: it reads tags, entities, formulas between dollars, and templates in `%{}`."""
     return html.escape(text, quote=False).replace("$", "&#36;").replace("%{", "%&#123;")

@@ -14,9 +14,9 @@ from typing import Any
 from bench import store
 from bench.store import Run
 from report import answer, html, layout, surroundings, tables
-from report.cells import FRAMEWORKS, PRECISIONS, WORKLOADS, Group, framework_order, groups, listed, plural, short
-from report.commands import command
+from report.cells import FRAMEWORKS, Group, framework_order, groups, listed, plural
 from report.files import save
+from report.filters import cell_data, filters
 from report.frame import Row, at, frame, items, number, rows, text, whole
 from report.panels import Section, Table
 from report.sections import sections
@@ -30,21 +30,6 @@ INCLUDED = (
 
 SUMMARY = "Every cell, with its proof"
 OPEN_LINES = 100
-FILTERS: Mapping[str, tuple[str, Mapping[str, str], Sequence[str]]] = {  # field of a cell: label, names, their order
-    "workload": ("Workload", WORKLOADS, tuple(WORKLOADS)),
-    "impl": ("Framework", FRAMEWORKS, tuple(FRAMEWORKS)),
-    "precision": ("Precision", {}, PRECISIONS),
-    "devices": ("Devices", {}, ()),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filter:
-    """One dimension of the matrix: its values, each with its name for people."""
-
-    name: str
-    label: str
-    values: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +95,7 @@ def part(place: int, run: Run, warned: Sequence[str]) -> Part:
         software=surroundings.software(plain),
         fairness=surroundings.fairness(plain),
         absent=surroundings.absent(plain),
-        cells=cells(run.meta, found),
+        cells=cell_data(((group, cell) for group in found for cell in group.cells), whole(run.meta.get("repeats"))),
     )
 
 
@@ -152,20 +137,6 @@ def notices(meta: Mapping[str, Any], found: Sequence[Group], plain: Sequence[Row
             yield f"{group.title}: some processes were forked with the framework already imported, some started cold."
 
 
-def cells(meta: Mapping[str, Any], found: Sequence[Group]) -> dict[str, dict[str, Any]]:
-    """Of each cell what the filters ask for, its name, and the command that measures it again."""
-    repeats = whole(meta.get("repeats"))
-    return {
-        cell.id: {
-            **{name: str(cell.rows[0][name]) for name in FILTERS},
-            "label": f"{group.title}, {cell.label}, {group.setting}",
-            "command": command(cell.rows[0], repeats),
-        }
-        for group in found
-        for cell in group.cells
-    }
-
-
 def render(parts: Sequence[Part]) -> str:
     """The page's HTML."""
     merged = {name: cell for one in parts for name, cell in one.cells.items()}
@@ -195,28 +166,6 @@ def drawn(parts: Sequence[Part]) -> dict[str, Any]:
             for n, (board, _) in enumerate(one.boards, 1)
         },
     }
-
-
-def filters(cells: Iterable[Mapping[str, Any]]) -> list[Filter]:
-    """What can be filtered by: each dimension in which there is more than one value."""
-    known = list(cells)
-    found = [
-        Filter(
-            name=name,
-            label=label,
-            values=[
-                (value, short(names.get(value, value)))
-                for value in sorted({cell[name] for cell in known}, key=lambda value: position(value, order))
-            ],
-        )
-        for name, (label, names, order) in FILTERS.items()
-    ]
-    return [one for one in found if len(one.values) > 1]
-
-
-def position(value: str, order: Sequence[str]) -> tuple[int, int, str]:
-    """Known names in their order, numbers by size, others by the alphabet."""
-    return (order.index(value) if value in order else len(order), int(value) if value.isdecimal() else 0, value)
 
 
 def title(parts: Iterable[Part]) -> str:

@@ -1,103 +1,19 @@
 """The page in a real browser: drawn, quiet, offline, nothing wider than the window, and nothing executed."""
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
-from report import page
 from tests.report import samples
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
-)  # fmt: skip
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.fail("these tests need a browser and there is none: apt-get install -y chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Open the report of some records; after the test, that the page was quiet and asked for nothing."""
-    said: list[str] = []
-    asked: list[str] = []
-    contexts: list[Any] = []
-
-    def opened(records: list[Any], width: int = 1280, **meta: Any) -> Page:
-        target = tmp_path / "page.html"
-        page.write([samples.write_run(tmp_path / "run", records, **meta)], target)
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="light", offline=True)
-        contexts.append(context)
-        found = context.new_page()
-        found.on("console", lambda message: said.append(message.text))
-        found.on("pageerror", lambda error: said.append(str(error)))
-        found.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-        found.on("request", lambda request: asked.append(request.url))
-        found.goto(target.as_uri())
-        return found
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert said == []
-    assert asked == [(tmp_path / "page.html").as_uri()]
-
-
-def open_all(found: Page) -> None:
-    """Open what is folded, and scroll past every chart so that it is drawn."""
-    found.locator("html[data-ready]").wait_for(state="attached")
-    found.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-    for plot in found.locator(".plot:visible").all():
-        plot.scroll_into_view_if_needed()
-        plot.locator(".main-svg").first.wait_for(state="attached")
+from tests.report.drawing import Open, drawn, held, open_all
 
 
 def test_every_chart_is_drawn_with_the_points_that_it_holds(open_page: Open, tmp_path: Path) -> None:
     found = open_page(samples.mixed())
     open_all(found)
     assert drawn(found) == held(tmp_path / "page.html")
-
-
-def held(target: Path) -> dict[str, list[int]]:
-    """Of each chart of a file: its bars, its marked points, its lines."""
-    (packed,) = re.findall(r'id="data">([^<]+)<', target.read_text(encoding="utf-8"))
-    return {name: counted(figure["data"]) for name, figure in samples.unpacked(packed)["figures"].items()}
-
-
-def counted(traces: list[Any]) -> list[int]:
-    bars = [one for one in traces if one["type"] == "bar"]
-    lines = [one for one in traces if one["type"] == "scatter"]
-    marks = [
-        mark for one in lines if "markers" in one["mode"] for mark in zip(one.get("x", one["y"]), one["y"], strict=True)
-    ]
-    full = [mark for mark in marks if None not in mark]
-    return [len([x for one in bars for x in one["x"] if x is not None]), len(full), len(lines)]
-
-
-def drawn(found: Page) -> dict[str, list[int]]:
-    """Of each chart in the browser: bars, points and lines drawn."""
-    return found.evaluate(
-        """Object.fromEntries([...document.querySelectorAll(".plot")].map((plot) => {
-            const count = (what) => plot.querySelectorAll(what).length;
-            return [plot.dataset.figure, [count(".bars .point"), count(".scatterlayer .point"),
-                count(".scatterlayer .trace")]];
-        }))"""
-    )
 
 
 @pytest.mark.parametrize("width", [390, 1440])

@@ -1,0 +1,303 @@
+"""Comparisons: what is compared with what, that its numbers are right, and that only what is real is called so."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench import cli, store
+from bench.metrics import METRICS
+from bench.record import Record
+from report import load
+from report.compare import matching
+from report.compare.command import between, within
+from report.compare.differences import mean_ratio
+from tests.report import samples
+from tests.report.test_page import Page
+
+REPEATS = 5
+
+
+def run_of(folder: Path, name: str, slower: float = 1.0, seed: int = 0, noise: float = 0.01, **changed: Any) -> Path:
+    """Three workloads in two frameworks, with noise; JAX's language model so many times slower."""
+    draw = np.random.default_rng(seed)
+    records: list[Record] = []
+    for workload in samples.LOSSES:
+        for impl in ("torch", "jax"):
+            cell = samples.make_cell(workload, impl)
+            for n in range(REPEATS):
+                rate = samples.RATES[workload] * math.exp(noise * draw.normal())
+                rate /= slower if (workload, impl) == ("lm", "jax") else 1
+                records.append(samples.make_record(cell, n, rate=rate, **changed))
+    return samples.write_run(folder / name, records)
+
+
+def raw(run: Path) -> dict[str, dict[int, float]]:
+    """Step times from the file itself, by cell and repeat."""
+    found: dict[str, dict[int, float]] = {}
+    for line in (run / "records.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        steps = [window["seconds"] / window["steps"] for window in record["windows"]]
+        found.setdefault(record["cell_id"], {})[record["repeat"]] = float(np.median(steps))
+    return found
+
+
+def holm(p: list[float]) -> list[float]:
+    order = np.argsort(p)
+    scaled = np.maximum.accumulate(np.sort(p) * (len(p) - np.arange(len(p))))
+    return [float(min(1.0, scaled[list(order).index(n)])) for n in range(len(p))]
+
+
+def test_scipy_reproduces_the_numbers_of_two_runs(tmp_path: Path) -> None:
+    base, new = run_of(tmp_path, "base", seed=1), run_of(tmp_path, "new", 1.08, seed=2)
+    told = between(base, new, None).found
+    old, now = raw(base), raw(new)
+    rates = [one for one in told if one.metric.name == "throughput_per_s"]
+    assert len(rates) == 6
+    for one in rates:
+        a, b = (-np.log(list(of[one.pair.new.id].values())) for of in (now, old))
+        test = stats.ttest_ind(a, b, equal_var=False)
+        bounds = test.confidence_interval(0.95)
+        assert one.found.ratio == pytest.approx(float(np.exp(a.mean() - b.mean())), rel=1e-9)
+        assert (one.found.low, one.found.high) == pytest.approx(tuple(np.exp(bounds)), rel=1e-9)
+        assert one.found.p == pytest.approx(test.pvalue, rel=1e-6)
+    assert [one.p for one in told] == pytest.approx(holm([one.found.p or 0.0 for one in told]), rel=1e-6)
+
+
+def test_scipy_reproduces_the_numbers_within_a_run(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "run", 1.5)
+    steps = raw(run)
+    told = [one for one in within(run, "impl", None).found if one.metric.name == "throughput_per_s"]
+    assert [(one.pair.base.impl, one.pair.new.impl) for one in told] == [("torch", "jax")] * 3
+    for one in told:
+        logs = [-np.log([steps[cell.id][n] for n in range(REPEATS)]) for cell in (one.pair.new, one.pair.base)]
+        test = stats.ttest_rel(*logs)
+        assert one.found.ratio == pytest.approx(float(np.exp(np.mean(logs[0] - logs[1]))), rel=1e-9)
+        assert (one.found.low, one.found.high) == pytest.approx(tuple(np.exp(test.confidence_interval(0.95))), rel=1e-9)
+
+
+def test_a_geometric_mean_has_the_interval_of_its_parts(tmp_path: Path) -> None:
+    told = [
+        one
+        for one in between(run_of(tmp_path, "a", seed=1), run_of(tmp_path, "b", seed=2), None).found
+        if (one.metric.name, one.pair.new.impl) == ("throughput_per_s", "jax")
+    ]
+    mean = mean_ratio(told)
+    assert mean and mean.low and mean.high
+    assert mean.mean == pytest.approx(math.prod(one.found.ratio for one in told) ** (1 / 3))
+    variance = sum((one.found.error or 0) ** 2 for one in told)
+    freedom = variance**2 / sum((one.found.error or 0) ** 4 / (one.found.freedom or 0) for one in told)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(variance) / 3
+    assert (mean.low, mean.high) == pytest.approx((mean.mean * math.exp(-half), mean.mean * math.exp(half)))
+
+
+def compare(*arguments: Any) -> int:
+    return cli.guard(lambda: cli.app(["compare", *map(str, arguments)], standalone_mode=False))
+
+
+Said = pytest.CaptureFixture[str]
+
+
+def test_a_planted_regression_is_named_and_ends_in_1(tmp_path: Path, capsys: Said) -> None:
+    base, new = run_of(tmp_path, "base", seed=1), run_of(tmp_path, "new", 1.3, seed=2)
+    assert compare(base, new, "--fail-on-regression", "5%") == 1
+    said = capsys.readouterr().out
+    assert "1 regression past 5.00 %" in said
+    assert re.search(r"Language model, tiny, JAX jit.*throughput (2|3)\d\.\d % worse", said)
+    assert compare(base, new) == 0, "without the flag nothing fails"
+    assert compare(new, base, "--fail-on-regression", "5%") == 0, "faster is no regression"
+
+
+def test_what_is_real_but_small_passes_and_what_is_noise_too(tmp_path: Path) -> None:
+    base = run_of(tmp_path, "base", seed=1, noise=0.001)
+    small, noisy = (
+        run_of(tmp_path, "small", 1.03, seed=2, noise=0.001),
+        run_of(tmp_path, "noisy", 1.3, seed=3, noise=0.6),
+    )
+    assert compare(base, small, "--fail-on-regression", "5%") == 0
+    assert compare(base, small, "--fail-on-regression", "2%") == 1
+    assert compare(base, noisy, "--fail-on-regression", "5%") == 0
+
+
+def test_newly_failing_and_newly_diverged_fail_the_gate(tmp_path: Path, capsys: Said) -> None:
+    base = samples.write_run(tmp_path / "base", samples.all_ok(workloads=["gan"]))
+    tf, torch = samples.make_cell("gan", "tf"), samples.make_cell("gan", "torch")
+    rest = [one for one in samples.all_ok(workloads=["gan"]) if one["cell"]["impl"] == "jax"]
+    parity = samples.PROVEN | {"verdict": "diverged", "reason": "generator is off"}
+    new = samples.write_run(
+        tmp_path / "new",
+        [
+            *rest,
+            samples.make_failure(tf, "oom", "no memory left"),
+            *(samples.make_record(torch, n, parity=parity) for n in range(3)),
+        ],
+    )
+    assert compare(base, new, "--fail-on-regression", "5%") == 1
+    said = capsys.readouterr().out
+    assert "newly failing: GAN, tiny, TensorFlow graph" in said and "oom, no memory left" in said
+    assert "newly diverged: GAN, tiny, PyTorch eager" in said and "generator is off" in said
+    assert "Throughput of 1 pair of cells" in said, "what diverged has no ratio"
+
+
+def test_unlike_mathematics_is_never_compared(tmp_path: Path, capsys: Said) -> None:
+    base, new = run_of(tmp_path, "base"), run_of(tmp_path, "new", spec_hash="another")
+    assert compare(base, new) == 2
+    assert "spec_hash" in capsys.readouterr().err
+    mixed = samples.write_run(
+        tmp_path / "mixed",
+        [
+            one | {"spec_hash": "another"} if one["cell"]["workload"] == "gan" else one
+            for one in store.load(base).records
+        ],
+    )
+    assert compare(base, mixed) == 0
+    said = capsys.readouterr().out
+    assert "Not compared, as they train something else (spec_hash)" in said
+    assert said.count("GAN") == 2
+
+
+def test_unlike_starts_and_threads_are_told(tmp_path: Path, capsys: Said) -> None:
+    base = run_of(tmp_path, "base")
+    threads = {"intra": 1, "inter": 1, "affinity": [0], "total": 3}
+    assert compare(base, run_of(tmp_path, "new", start="cold", threads=threads)) == 0
+    said = capsys.readouterr().out
+    assert "started: fork against cold" in said and "threads: 2 against 1" in said
+    assert compare(base, run_of(tmp_path, "like")) == 0
+    assert "against" not in capsys.readouterr().out.split("cell ")[1]
+
+
+def test_machines_and_software_that_differ_come_first(tmp_path: Path, capsys: Said) -> None:
+    base = run_of(tmp_path, "base")
+    new = samples.write_run(
+        tmp_path / "new",
+        store.load(run_of(tmp_path, "x", versions={"torch": "2.13.1", "numpy": "2.4.6"})).records,
+        machine=samples.MACHINE | {"cpu": "Another processor", "load_1min": 3.0},
+    )
+    assert compare(base, new) == 0
+    said = capsys.readouterr().out
+    assert said.index("Another processor") < said.index("NEW / BASE")
+    assert "2.13.1" in said and "load" not in said
+
+
+def test_added_and_removed_cells_are_told(tmp_path: Path, capsys: Said) -> None:
+    base = samples.write_run(tmp_path / "base", samples.all_ok(workloads=["gan", "lm"], repeats=1))
+    new = samples.write_run(tmp_path / "new", samples.all_ok(workloads=["gan", "autoencoder"], repeats=1))
+    assert compare(base, new) == 0
+    said = capsys.readouterr().out
+    assert "Autoencoder" in said.split("Only in NEW")[1].split("Only in BASE")[0]
+    assert "Language model" in said.split("Only in BASE")[1]
+    assert "too few repeats for a verdict" in said
+    assert compare(base, new, "--fail-on-regression", "5%") == 2, "a gate that sees nothing is not green"
+
+
+def test_compile_times_are_compared_where_there_are_enough_cold_starts(tmp_path: Path) -> None:
+    base, new = run_of(tmp_path, "base"), run_of(tmp_path, "new")
+    names = {one.metric.name for one in between(base, new, None).found}
+    assert names == {"throughput_per_s", "host_memory_bytes", "compile_s"}
+    warm = run_of(tmp_path, "warm", compile_cache="warm")
+    assert "compile_s" not in {one.metric.name for one in between(base, warm, None).found}
+
+
+def test_more_memory_is_more_not_slower(tmp_path: Path) -> None:
+    base, new = (
+        run_of(tmp_path, "base"),
+        run_of(tmp_path, "new", memory_bytes={"host_peak": 3e9, "host_steady": 2e9, "host_baseline": 400e6}),
+    )
+    assert {one.verdict for one in between(base, new, None).found if one.metric.unit == "B"} == {"more"}
+
+
+@pytest.mark.parametrize(
+    ("by", "base", "pairs"),
+    [
+        ("precision", None, {("fp32", "bf16")}),
+        ("precision", "bf16", {("bf16", "fp32")}),
+        ("impl", "jax", {("jax", "torch")}),
+        ("variant", None, {("compile", "eager")}),
+        ("variant", "eager", {("eager", "compile")}),
+    ],
+)
+def test_within_a_run_cells_differ_in_one_thing(tmp_path: Path, by: str, base: str | None, pairs: set[Any]) -> None:
+    eager = samples.make_cell("gan", "torch")
+    cells = [
+        eager,
+        replace(eager, precision="bf16"),
+        replace(eager, variant="compile"),
+        samples.make_cell("gan", "jax"),
+    ]
+    run = samples.write_run(tmp_path / "run", [samples.make_record(cell, n) for cell in cells for n in range(3)])
+    found = matching.match_within(load(run), by, base).pairs
+    assert {(one.base.rows[0][by], one.new.rows[0][by]) for one in found} == pairs
+    assert all(one.found.method == "paired" for one in within(run, by, base).found)
+
+
+WRONG: dict[str, tuple[Callable[[Path], list[Any]], str]] = {
+    "one run": (lambda one: [one], "give two runs"),
+    "the same twice": (lambda one: [one, one.parent / "." / one.name], "given twice"),
+    "two with by": (lambda one: [one, one, "--by", "impl"], "within one run"),
+    "unknown by": (lambda one: [one, "--by", "size"], "valid: impl, precision, variant"),
+    "unknown base": (lambda one: [one, "--by", "impl", "--base", "mxnet"], "valid: jax, torch"),
+    "base alone": (lambda one: [one, one, "--base", "torch"], "give --by"),
+    "by and gate": (lambda one: [one, "--by", "impl", "--fail-on-regression", "5%"], "BASE and a NEW"),
+    "nothing differs": (lambda one: [one, "--by", "precision"], "no two cells"),
+    "no run": (lambda one: [one, one.parent], "is no run"),
+    "format": (lambda one: [one, "--by", "impl", "--format", "xml"], "valid: table, markdown"),
+    "threshold": (lambda one: [one, one, "--fail-on-regression", "much"], "give a share"),
+    "target": (lambda one: [one, "--by", "impl", "-o", one / "run.json"], "cannot write"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path, capsys: Said, name: str) -> None:
+    arguments, expected = WRONG[name]
+    assert compare(*arguments(run_of(tmp_path, "run"))) == 2
+    said = capsys.readouterr()
+    assert expected in said.err and said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_a_torn_line_is_a_warning(tmp_path: Path, capsys: Said) -> None:
+    base, new = run_of(tmp_path, "base"), run_of(tmp_path, "new")
+    with (new / store.RECORDS_FILE).open("a") as file:
+        file.write('{"schema": 1, "cell": {"wor')
+    with pytest.warns(UserWarning, match="no whole record"):
+        assert compare(base, new, "-o", tmp_path / "page.html") == 0
+    assert "no whole record" in Page((tmp_path / "page.html").read_text()).text
+
+
+@pytest.mark.parametrize("text", samples.HOSTILE)
+def test_hostile_text_stays_text(tmp_path: Path, capsys: Said, text: str) -> None:
+    runs = [
+        samples.write_run(tmp_path / name, samples.hostile(text) * 3, **samples.hostile_meta(f"{text} {name}"))
+        for name in ("base", "new")
+    ]
+    for format in ("table", "markdown"):
+        assert compare(*runs, "--format", format, "-o", tmp_path / "page.html") in (0, 2)
+        said = capsys.readouterr().out
+        assert "\x1b" not in said
+        assert format == "table" or "<script>" not in said
+    if (tmp_path / "page.html").exists():
+        tags = Page((tmp_path / "page.html").read_text()).tags
+        assert not [name for _, attrs in tags for name in attrs if name.startswith("on")]
+        assert len([attrs for tag, attrs in tags if tag == "script" and not attrs]) == 2
+
+
+def test_markdown_is_a_table(tmp_path: Path, capsys: Said) -> None:
+    assert compare(run_of(tmp_path, "a", seed=1), run_of(tmp_path, "b", 2, seed=2), "--format", "markdown") == 0
+    lines = capsys.readouterr().out.splitlines()
+    head = next(n for n, line in enumerate(lines) if line.startswith("| cell"))
+    widths = {line.replace("\\|", "").count("|") for line in lines[head : head + 8]}
+    assert len(widths) == 1
+    assert any("slower" in line and "Language model" in line for line in lines)
+
+
+def test_every_metric_compared_is_a_metric() -> None:
+    assert {"throughput_per_s", "device_memory_bytes", "host_memory_bytes", "compile_s"} <= {
+        one.name for one in METRICS
+    }
