@@ -1,8 +1,10 @@
 """The command line: reads arguments, calls one function a command, turns wrong input into one line and exit 2."""
 
+import gc
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -193,7 +195,8 @@ def report(
     """Write one offline HTML file that shows the runs.  [default: report.html in the first run's folder]"""
     page = reporter("page")
     target = out or runs[0] / "report.html"
-    page.write(runs, target)
+    with no_collection():
+        page.write(runs, target)
     print(target)
 
 
@@ -220,7 +223,8 @@ def compare(
         spec.one(by, ("impl", "precision", "variant"), "thing to compare by")
     threshold = None if fail_on_regression is None else plan.percentage("fail-on-regression", fail_on_regression)
     command = reporter("compare.command")
-    ok = command.compare(runs, by=by, base=base, format=format, out=out, threshold=threshold)
+    with no_collection():
+        ok = command.compare(runs, by=by, base=base, format=format, out=out, threshold=threshold)
     raise typer.Exit(0 if ok else 1)
 
 
@@ -232,6 +236,16 @@ def export(
 ) -> None:
     """Print a flat table, one row a record; results/README.md describes its columns."""
     reporter("tables").export(run, format, out)
+
+
+@contextmanager
+def no_collection() -> Generator[None]:
+    """Of a short life with many objects, a third would go into looking for cycles among them."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def reporter(module: str) -> Any:

@@ -73,8 +73,13 @@ def rows(data: pd.DataFrame) -> list[Row]:
 
 def at(record: Mapping[str, Any], path: str) -> Any:
     """The value at a dotted path, None where there is nothing."""
+    return inside(record, path.split("."))
+
+
+def inside(record: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """The same, of names already split."""
     value: Any = record
-    for name in path.split("."):
+    for name in names:
         value = value.get(name) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     return value  # pyright: ignore[reportUnknownVariableType]
 
@@ -178,7 +183,8 @@ def _column(name: str, kind: Kind, path: str | Callable[[Record], Any] | None = 
     """A column that holds what lies at a dotted path (its own name if none is given) or what a function finds."""
     if callable(path):
         return Column(name=name, kind=kind, value=path)
-    return Column(name=name, kind=kind, value=lambda record: at(record, path or name))
+    names = (path or name).split(".")
+    return Column(name=name, kind=kind, value=lambda record: inside(record, names))
 
 
 FLAT = (

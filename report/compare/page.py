@@ -1,5 +1,6 @@
 """A comparison as one offline HTML file."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ SYMBOLS = {
     "faster": "triangle-right", "less": "triangle-left", "slower": "triangle-left", "more": "triangle-right",
     "same": "diamond", "undecided": "circle-open",
 }  # fmt: skip
+TICKS = ((0.98, 0.99, 1.01, 1.02), (0.9, 0.95, 1.05, 1.1), (0.8, 0.9, 1.1, 1.25), (0.5, 0.7, 1.4, 2), (0.2, 0.5, 2, 5))
 NUMERIC = frozenset((2, 3, 4, 6))
 
 
@@ -118,20 +120,17 @@ def forest(members: Sequence[Difference], palette: Mapping[str, str]) -> Figure:
         [(one.pair.new.id, layout.escaped(label(one)), layout.escaped(text(one))) for one in members], "NEW / BASE"
     )
     ticks = ticks_of(min(starts), max(ends))
-    found["xaxis"] |= {
-        "type": "log",
-        "rangemode": "normal",
-        "tickvals": ticks,
-        "ticktext": [f"{one:g}" for one in ticks],
-    }
+    span = [math.log10(min(*starts, *ticks)) - 0.002, math.log10(max(*ends, *ticks)) + 0.002]
+    found["xaxis"] |= {"type": "log", "rangemode": "normal", "range": span, "tickvals": ticks}
+    found["xaxis"] |= {"ticktext": [f"{one:g}" for one in ticks]}
     line = {"color": NEUTRAL, "dash": "dot", "width": 1}
     found["shapes"] = [{"type": "line", "yref": "paper", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "line": line}]
     return {"data": [trace], "layout": found}
 
 
 def ticks_of(low: float, high: float) -> list[float]:
-    """At most seven round ratios around 1 that span what is drawn."""
-    for fine in ((0.98, 0.99, 1.01, 1.02), (0.9, 0.95, 1.05, 1.1), (0.5, 0.7, 1.5, 2), (0.2, 0.5, 2, 5)):
+    """Five round ratios around 1 that span what is drawn."""
+    for fine in TICKS:
         if fine[0] <= low and high <= fine[-1]:
             return sorted((*fine, 1))
     return [0.01, 0.1, 1, 10, 100]

@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Open the report of some records, or what lies in page.html without any; after the test, that the page was quiet and asked for nothing."""
+    """Open the report of some records, or what lies in page.html; after the test, that the page asked for nothing."""
     said: list[str] = []
     asked: list[str] = []
     contexts: list[Any] = []
