@@ -191,12 +191,13 @@ def verify(
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.", metavar="RUN…")],
     out: Out = None,
+    images: Annotated[Path | None, typer.Option(help="Write each chart as a picture into this folder too.")] = None,
+    image_format: Annotated[str, typer.Option(help="png or svg.")] = "png",
 ) -> None:
     """Write one offline HTML file that shows the runs.  [default: report.html in the first run's folder]"""
-    page = reporter("page")
     target = out or runs[0] / "report.html"
     with no_collection():
-        page.write(runs, target)
+        reporter("page").write(runs, target, images, image_format)
     print(target)
 
 
@@ -231,11 +232,11 @@ def compare(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run.", metavar="RUN")],
-    format: Annotated[str, typer.Option(help="csv or json.")] = "csv",
+    format: Annotated[str, typer.Option(help="csv, parquet, json or markdown.")] = "csv",
     out: Out = None,
 ) -> None:
     """Print a flat table, one row a record; results/README.md describes its columns."""
-    reporter("tables").export(run, format, out)
+    reporter("exports").export(run, format, out)
 
 
 @contextmanager

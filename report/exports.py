@@ -1,20 +1,54 @@
-"""A run as flat text, one row a record: what `bench export` gives. `results/README.md` lists the columns."""
+"""A run as a flat table, one row a record: what `bench export` gives. `results/README.md` lists the columns."""
 
+import html
+import io
 import json
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.store import Run
+from bench import store
+from bench.store import Run, WrongInput
+from report.files import save
 from report.frame import FLAT, frame
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # spreadsheets run text that starts with one of these
+SHOWN = (  # columns of the Markdown table: all would be too wide to read
+    "workload", "size", "impl", "variant", "precision", "devices", "repeat", "status", "verdict", "throughput_per_s",
+    "step_s", "host_memory_bytes", "device_memory_bytes", "cold_start_s", "cell_id", "reason",
+)  # fmt: skip
+
+
+def export(run: Path, format: str, out: Path | None) -> None:
+    """Write a run as a flat table, one row a record, to a file or to standard output.
+
+    Raises:
+        WrongInput: no such format, no such run, a package that is not installed, or a file that cannot be written.
+    """
+    if format not in FORMATS:
+        raise WrongInput(f"no format {format}; --format takes {', '.join(FORMATS)}")
+    if format == "parquet" and out is None and sys.stdout.isatty():
+        raise WrongInput("parquet is no text: name a file with -o, or send the output into one")
+    content = FORMATS[format](flat([store.load(run)]))
+    if out:
+        save(out, content)
+    elif isinstance(content, bytes):
+        sys.stdout.buffer.write(content)
+    else:
+        sys.stdout.write(content)
 
 
 def flat(runs: Sequence[Run]) -> pd.DataFrame:
-    """The columns that exports hold; times as ISO 8601."""
-    found = frame(runs)[[column.name for column in FLAT]]
+    """The columns that exports hold."""
+    return frame(runs)[[column.name for column in FLAT]]
+
+
+def iso(found: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its times as ISO 8601."""
     times = [None if pd.isna(one) else one.isoformat() for one in found["started_at"]]
     return found.assign(started_at=pd.Series(times, dtype="string"))
 
@@ -22,7 +56,7 @@ def flat(runs: Sequence[Run]) -> pd.DataFrame:
 def to_csv(found: pd.DataFrame) -> str:
     """Comma-separated values; text that a spreadsheet would run as a formula gets an apostrophe before it."""
     safe = {column.name: [_unarmed(one) for one in found[column.name]] for column in FLAT if column.kind == "text"}
-    return found.assign(**safe).to_csv(index=False, lineterminator="\n")
+    return iso(found).assign(**safe).to_csv(index=False, lineterminator="\n")
 
 
 def _unarmed(value: Any) -> Any:
@@ -31,7 +65,8 @@ def _unarmed(value: Any) -> Any:
 
 def to_json(found: pd.DataFrame) -> str:
     """A list of objects, null where a value is missing."""
-    plain = found.astype(object).where(found.notna(), None)
+    told = iso(found)
+    plain = told.astype(object).where(told.notna(), None)
     return json.dumps([_encoded(row) for row in plain.to_dict("records")], indent=1) + "\n"
 
 
@@ -40,4 +75,40 @@ def _encoded(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(name): infinite.get(value, value) if isinstance(value, float) else value for name, value in row.items()}
 
 
-FORMATS: Mapping[str, Callable[[pd.DataFrame], str]] = {"csv": to_csv, "json": to_json}
+def to_parquet(found: pd.DataFrame) -> bytes:
+    """Apache Parquet, with the frame's own types: text, whole numbers, numbers, times."""
+    target = io.BytesIO()
+    try:
+        found.to_parquet(target, engine="pyarrow", index=False)
+    except ImportError as error:
+        raise WrongInput("pyarrow is not installed: pip install 'samestep[parquet]'") from error
+    return target.getvalue()
+
+
+def to_markdown(found: pd.DataFrame) -> str:
+    """A table for a pull request: of each record the columns that `SHOWN` names."""
+    told = found[list(SHOWN)]
+    lines = [f"| {' | '.join(SHOWN)} |", f"|{' --- |' * len(SHOWN)}"]
+    for row in told.astype(object).where(told.notna(), None).to_dict("records"):
+        lines.append(f"| {' | '.join(_readable(value) for value in row.values())} |")
+    return "\n".join(lines) + "\n"
+
+
+def _readable(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else literal(str(value))
+
+
+def literal(text: str) -> str:
+    """Text that Markdown shows as it stands: one line, no tags, no links, no table's end."""
+    plain = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).encode("utf-8", "replace").decode()
+    return re.sub(r"([\\`*_\[\]|~#!@])", r"\\\1", html.escape(plain, quote=False))
+
+
+FORMATS: Mapping[str, Callable[[pd.DataFrame], str | bytes]] = {
+    "csv": to_csv,
+    "parquet": to_parquet,
+    "json": to_json,
+    "markdown": to_markdown,
+}

@@ -6,8 +6,8 @@ from pathlib import Path
 from bench.store import RECORDS_FILE, RUN_FILE, WrongInput
 
 
-def save(target: Path, text: str) -> None:
-    """Write the text as UTF-8 to a temporary file beside the target, then rename it.
+def save(target: Path, content: str | bytes) -> None:
+    """Write bytes, or text as UTF-8, to a temporary file beside the target, then rename it.
 
     Raises:
         WrongInput: the target is a folder, a device or a run's data, or cannot be written. Nothing was changed then.
@@ -21,7 +21,7 @@ def save(target: Path, text: str) -> None:
         raise WrongInput(f"cannot write {target}: a run's own data lies there; name another file with -o")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+        part.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
         part.replace(target)
     except OSError as error:
         part.unlink(missing_ok=True)

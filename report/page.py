@@ -13,7 +13,7 @@ from typing import Any
 
 from bench import store
 from bench.store import Run
-from report import answer, html, layout, surroundings, tables
+from report import answer, html, images, layout, surroundings, tables
 from report.cells import FRAMEWORKS, Group, framework_order, groups, listed, plural
 from report.files import save
 from report.filters import cell_data, filters
@@ -56,13 +56,18 @@ class Part:
         return len(self.summary.lines) > OPEN_LINES
 
 
-def write(runs: Sequence[Path], target: Path) -> None:
-    """Write the report of the runs, whole or not at all.
+def write(runs: Sequence[Path], target: Path, pictures: Path | None = None, format: str = "png") -> None:
+    """Write the report of the runs, whole or not at all; its charts as pictures too where a folder is given.
 
     Raises:
         WrongInput: no run there, one that cannot be read, or a target that cannot be written.
     """
-    save(target, render([part(number, *read(folder)) for number, folder in enumerate(runs, 1)]))
+    if pictures:
+        images.check(pictures, format)
+    parts = [part(number, *read(folder)) for number, folder in enumerate(runs, 1)]
+    save(target, render(parts))
+    if pictures:
+        images.write([section for one in parts for section in one.sections], pictures, format)
 
 
 def read(folder: Path) -> tuple[Run, list[str]]:

@@ -1,17 +1,11 @@
-"""Tables of a run, as text ready to show: the summary and one for each chart; and the export."""
+"""Tables of a run, as text ready to show: the summary and one for each chart."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
-from bench import store
-from bench.store import WrongInput
 from bench.units import digits, interval, scaled, share, shown
 from report.cells import BY_NAME, Cell, Group, estimate, plural, short
 from report.exchanges import Exchange
-from report.exports import FORMATS, flat
 from report.figures import PHASES
-from report.files import save
 from report.panels import NONE, Line, Table
 from report.scaling import Point, percent
 from report.scaling import interval as bounds
@@ -161,18 +155,3 @@ def _table(found: Iterable[tuple[Group, Cell, dict[str, str]]]) -> Table:
     ]
     numeric = frozenset(place for place, name in enumerate(columns, 2) if name in NUMERIC)
     return Table(head=["what", "cell", *columns, "setting"], lines=lines, numeric=numeric)
-
-
-def export(run: Path, format: str, out: Path | None) -> None:
-    """Write a run as a flat table, one row a record, to a file or to standard output.
-
-    Raises:
-        WrongInput: no such format, no such run, or the file cannot be written.
-    """
-    if format not in FORMATS:
-        raise WrongInput(f"no format {format}; --format takes {' or '.join(FORMATS)}")
-    content = FORMATS[format](flat([store.load(run)]))
-    if out:
-        save(out, content)
-    else:
-        sys.stdout.write(content)

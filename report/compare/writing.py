@@ -1,6 +1,5 @@
 """A comparison as text: for a terminal, and as Markdown for a pull request."""
 
-import html
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from bench.units import digits
 from report.cells import FRAMEWORKS, plural
 from report.compare.comparison import Compared
 from report.compare.differences import RATE, Difference, mean_ratio
+from report.exports import literal
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 HEAD = ("cell", "metric", "NEW / BASE", "95 % interval", "p (Holm)", "verdict", "would have seen", "repeats", "but")
@@ -155,8 +155,3 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield f"| {' | '.join(literal(row[n]) for n in kept)} |"
         if place == 0:
             yield f"|{' --- |' * len(kept)}"
-
-
-def literal(cell: str) -> str:
-    """Text that Markdown shows as it stands: no tags, no links, no table's end."""
-    return re.sub(r"([\\`*_\[\]|~#!@])", r"\\\1", html.escape(clean(cell), quote=False))

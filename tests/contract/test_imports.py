@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FRAMEWORKS = {"torch": {"torch"}, "tf": {"tensorflow"}, "jax": {"jax", "jaxlib", "optax"}}
 ALL_FRAMEWORKS = set().union(*FRAMEWORKS.values()) | {"keras", "flax"}
-REPORTING = {"pandas", "plotly", "jinja2", "markupsafe"}
+REPORTING = {"pandas", "plotly", "jinja2", "markupsafe", "kaleido"}
 CLI_PACKAGES = {"numpy", "psutil", "pynvml", "rich", "scipy", "typer"}
 
 

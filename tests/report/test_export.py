@@ -3,20 +3,22 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench import store
 from bench.metrics import METRICS
 from bench.store import WrongInput
-from report import tables
+from report import exports
 from report.frame import CELL, FLAT
 from tests.report import samples
 
 
 def test_csv_holds_the_same_numbers(mixed_run: Path, tmp_path: Path) -> None:
-    tables.export(mixed_run, "csv", tmp_path / "out.csv")
+    exports.export(mixed_run, "csv", tmp_path / "out.csv")
     found = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text(encoding="utf-8"))))
     records = store.load(mixed_run).records
     assert list(found[0]) == [column.name for column in FLAT]
@@ -30,7 +32,7 @@ def test_csv_holds_the_same_numbers(mixed_run: Path, tmp_path: Path) -> None:
 
 
 def test_json_holds_the_same_numbers(mixed_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tables.export(mixed_run, "json", None)
+    exports.export(mixed_run, "json", None)
     found = json.loads(capsys.readouterr().out)
     records = store.load(mixed_run).records
     assert list(found[0]) == [column.name for column in FLAT]
@@ -42,32 +44,67 @@ def test_json_holds_the_same_numbers(mixed_run: Path, capsys: pytest.CaptureFixt
 
 
 def test_csv_goes_to_standard_output(good_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tables.export(good_run, "csv", None)
+    exports.export(good_run, "csv", None)
     assert len(capsys.readouterr().out.splitlines()) == 28
 
 
 def test_an_empty_run_exports_its_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = samples.write_run(tmp_path / "empty", [])
-    tables.export(empty, "csv", None)
+    exports.export(empty, "csv", None)
     assert capsys.readouterr().out.strip() == ",".join(column.name for column in FLAT)
-    tables.export(empty, "json", None)
+    exports.export(empty, "json", None)
     assert json.loads(capsys.readouterr().out) == []
 
 
 def test_an_unknown_format_names_the_known(good_run: Path) -> None:
-    with pytest.raises(WrongInput, match="no format xml; --format takes csv or json"):
-        tables.export(good_run, "xml", None)
+    with pytest.raises(WrongInput, match="no format xml; --format takes csv, parquet, json, markdown"):
+        exports.export(good_run, "xml", None)
 
 
 def test_a_folder_is_not_written_over(good_run: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(WrongInput, match="is a folder"):
-        tables.export(good_run, "csv", tmp_path / "there")
+        exports.export(good_run, "csv", tmp_path / "there")
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "=HYPERLINK('http://evil.example')"])
 def test_text_is_no_formula(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     run = samples.write_run(tmp_path / "r", [samples.make_failure(samples.make_cell(), "crashed", text)])
-    tables.export(run, "csv", None)
+    exports.export(run, "csv", None)
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert row["reason"] == f"'{text}"
+
+
+def test_parquet_holds_the_frame_itself(mixed_run: Path, tmp_path: Path) -> None:
+    exports.export(mixed_run, "parquet", tmp_path / "out.parquet")
+    found = pd.read_parquet(tmp_path / "out.parquet", dtype_backend="numpy_nullable")
+    expected = exports.flat([store.load(mixed_run)])
+    assert list(found.columns) == list(expected.columns)
+    for name in found.columns:
+        assert found[name].isna().tolist() == expected[name].isna().tolist(), name
+        assert found[name].dropna().tolist() == expected[name].dropna().tolist(), name
+    assert str(pd.read_parquet(tmp_path / "out.parquet")["started_at"].dtype).startswith("datetime64")
+
+
+def test_parquet_is_not_written_to_a_terminal(good_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    with pytest.raises(WrongInput, match="name a file with -o"):
+        exports.export(good_run, "parquet", None)
+
+
+def test_parquet_without_its_package_names_the_extra(good_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError("Unable to find pyarrow")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", missing)
+    with pytest.raises(WrongInput, match=r"pip install 'samestep\[parquet\]'"):
+        exports.to_parquet(exports.flat([store.load(good_run)]))
+
+
+@pytest.mark.parametrize("text", [*samples.HOSTILE, "a | b", "two\nlines", "@everyone #1 ![x](http://evil.example)"])
+def test_markdown_stays_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    run = samples.write_run(tmp_path / "r", [samples.make_failure(samples.make_cell(), "crashed", text)])
+    exports.export(run, "markdown", None)
+    head, rule, row = capsys.readouterr().out.splitlines()
+    assert head.count("|") == rule.count("|") == row.replace("\\|", "").count("|")
+    assert "<" not in row and not re.search(r"(?<!\\)[@\[!]", row)
