@@ -138,29 +138,48 @@ class BreakEven:
     reason: str | None = None  # where `steps` is None
 
 
-def break_even(one: Sequence[Record], other: Sequence[Record]) -> BreakEven:
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a cell costs in time: seconds of its cold starts and of a steady step, one of each a repeat that has it."""
+
+    starts: Sequence[float]
+    steps: Sequence[float]
+
+    @property
+    def start_s(self) -> float:
+        return _mean(self.starts)[0]
+
+    @property
+    def step_s(self) -> float:
+        return _mean(self.steps)[0]
+
+
+def cost(records: Sequence[Record]) -> Cost:
+    """A cell's cost, from its records that are ok."""
+    return Cost(starts=_values(cold_start_s, records), steps=_values(step_s, records))
+
+
+def break_even(one: Cost, other: Cost) -> BreakEven:
     """Steps after which two cells, each started cold, have taken equally long: (start − start') / (step' − step).
 
     Start and step are geometric means over repeats. The interval is Fieller's for a ratio of two uncertain numbers,
     with the degrees of freedom of the smallest sample: E. C. Fieller, J. R. Stat. Soc. B 16 (1954).
     """
-    starts = [_values(cold_start_s, records) for records in (one, other)]
-    steps = [_values(step_s, records) for records in (one, other)]
-    if not all(starts) or not all(steps):
-        return BreakEven(steps=None, reason=f"no {'step time' if all(starts) else 'cold start'} of one of the two")
-    (dear, dear_step), (cheap, cheap_step) = sorted(
-        zip(starts, steps, strict=True), key=lambda pair: -_mean(pair[0])[0]
-    )
-    (start_dear, of_dear), (start_cheap, of_cheap) = _mean(dear), _mean(cheap)
-    (slow, of_slow), (fast, of_fast) = _mean(cheap_step), _mean(dear_step)
+    if not (one.starts and other.starts):
+        return BreakEven(steps=None, reason="no cold start of one of the two")
+    if not (one.steps and other.steps):
+        return BreakEven(steps=None, reason="no step time of one of the two")
+    dear, cheap = sorted((one, other), key=lambda found: -found.start_s)
+    (start_dear, of_dear), (start_cheap, of_cheap) = _mean(dear.starts), _mean(cheap.starts)
+    (slow, of_slow), (fast, of_fast) = _mean(cheap.steps), _mean(dear.steps)
     if start_dear == start_cheap:
         return BreakEven(steps=None, reason="from the start: both take equally long to start")
     if fast >= slow:
         return BreakEven(steps=None, reason="never: the one with the dearer start has no faster step")
     extra, gain = start_dear - start_cheap, slow - fast
-    if min(len(values) for values in (dear, cheap, dear_step, cheap_step)) < MIN_REPEATS:
+    if min(map(len, (dear.starts, cheap.starts, dear.steps, cheap.steps))) < MIN_REPEATS:
         return BreakEven(steps=extra / gain)
-    t = t_quantile(0.5 + CONFIDENCE / 2, min(len(dear), len(cheap)) - 1)
+    t = t_quantile(0.5 + CONFIDENCE / 2, min(len(dear.starts), len(cheap.starts)) - 1)
     low, high = _fieller(extra, of_dear + of_cheap, gain, of_slow + of_fast, t)
     return BreakEven(steps=extra / gain, low=low, high=high)
 

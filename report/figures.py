@@ -24,7 +24,7 @@ from report.layout import (
     whiskers,
     whose,
 )
-from report.trajectories import differences, loss_curves
+from report.trajectories import differences, loss_curves, reference
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 MARKERS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
@@ -121,18 +121,21 @@ def _legend_only(name: str, hatch: str) -> dict[str, Any]:
 
 
 def losses(group: Group, name: str, palette: Mapping[str, str]) -> Figure:
-    """A loss over the first steps, above how far each cell is from the first one.
+    """A loss over the first steps, float64's behind it, above how far each cell is from float64.
 
-    Where frameworks coincide their lines lie inside each other, the first the widest, so that all are seen.
+    Where frameworks coincide their lines lie inside each other, the first the widest, so that all are seen. Where no
+    record has float64's all are held against the first cell.
     """
-    curves = loss_curves(group, name)
-    off = [differences(curves[0][1], curve) for _, curve in curves]
+    curves, known = loss_curves(group, name), reference(group, name)
+    base = "float64" if known else curves[0][0].label
+    off = [differences(known or curves[0][1], curve) for _, curve in curves]
     floor = _floor(one for found in off for one in found)
     above = [_curve(name, place, len(curves), *found, palette) for place, found in enumerate(curves)]
     below = [
-        _difference(curves[0][0], place, curves[place][0], off[place], floor, palette)
-        for place in range(1, len(curves))
+        _difference(base, place, curves[place][0], off[place], floor, palette)
+        for place in range(0 if known else 1, len(curves))
     ]
+    above = [*([_reference(name, known, len(curves))] if known else []), *above]
     values = [value for _, curve in curves for value in curve if math.isfinite(value)]
     shown = [value for trace in below for value in trace["y"] if value is not None]
     return {"data": [*above, *below], "layout": _loss_layout(name.replace("_", " "), values, shown, floor)}
@@ -153,11 +156,18 @@ def _curve(
     return _line(curve, told) | {"name": struck(cell, cell.label), "mode": "lines", "line": line, "meta": whose(cell)}
 
 
+def _reference(name: str, values: Sequence[float], count: int) -> dict[str, Any]:
+    """Float64's losses, the widest line of all, behind the others."""
+    told = [escaped(f"float64: {name} at step {step}: {value!r}") for step, value in enumerate(values)]
+    line = {"color": "rgba(128,135,145,0.45)", "width": 7 + 4 * count}
+    return _line(values, told) | {"name": "float64", "mode": "lines", "line": line}
+
+
 def _difference(
-    base: Cell, place: int, cell: Cell, off: Sequence[float], floor: float, palette: Mapping[str, str]
+    base: str, place: int, cell: Cell, off: Sequence[float], floor: float, palette: Mapping[str, str]
 ) -> dict[str, Any]:
-    """How far a cell's loss is from the first cell's, on the lower axis."""
-    told = [hover(cell, f"step {step}: {share(one)} off {base.label}", None, "") for step, one in enumerate(off)]
+    """How far a cell's loss is from float64's or the first cell's, on the lower axis."""
+    told = [hover(cell, f"step {step}: {share(one)} off {base}", None, "") for step, one in enumerate(off)]
     look = {
         "mode": "lines+markers",
         "line": {"color": palette.get(cell.impl, NEUTRAL), "width": 1.5, "dash": DASHES[place % len(DASHES)]},

@@ -171,6 +171,17 @@ def _losses(record: Record) -> dict[str, list[float]]:
     }
 
 
+def _reference_losses(record: Record) -> dict[str, list[float]]:
+    """Float64's losses of the first steps; empty where the record has none."""
+    return _losses({"losses": _numbers(at(record, "parity.reference_losses"))})
+
+
+def _latency(record: Record) -> list[float]:
+    """Seconds of single steps, those that are finite."""
+    found = (number(value) for value in items(record["latency_s"]))
+    return [value for value in found if value is not None and 0 < value < math.inf]
+
+
 def _mapping(name: str) -> Callable[[Record], dict[str, Any]]:
     return lambda record: record[name] if isinstance(record[name], dict) else {}
 
@@ -236,6 +247,8 @@ FLAT = (
 NESTED = (
     _column("log_tail", "text"),
     _column("losses", "object", _losses),
+    _column("reference_losses", "object", _reference_losses),
+    _column("latency", "object", _latency),
     *(
         _column(f"{name}_map", "object", _mapping(name))
         for name in ("versions", "flags", "absent", "machine", "optimisations", "communication")

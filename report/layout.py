@@ -18,6 +18,8 @@ Figure = dict[str, Any]
 COLOURS = {"torch": "#D55E00", "tf": "#4C6FD6", "jax": "#1FA98C"}
 OTHERS = ("#B565C7", "#8C7A4F", "#7F8790")  # further frameworks, by the alphabet
 NEUTRAL = "#808791"
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
 BAR_PX, AXIS_PX = 52, 42  # height of one bar with its line of text; of the axis below
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": NEUTRAL}
 
@@ -73,6 +75,36 @@ def plain_layout(height: int) -> dict[str, Any]:
         "hoverlabel": {"align": "left"},
         "dragmode": False,
     }
+
+
+def curve_layout(x: dict[str, Any], y: dict[str, Any], height: int = 320) -> dict[str, Any]:
+    """Lines or points over two axes, with their legend above."""
+    return plain_layout(height) | {
+        "xaxis": x,
+        "yaxis": y,
+        "showlegend": True,
+        "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+        "margin": {"l": 62, "r": 12, "t": 44, "b": 44},
+    }
+
+
+def look(cell: Cell, place: int, palette: Mapping[str, str], width: float = 2) -> dict[str, Any]:
+    """How a cell's line and marks are told from others of its framework, and without colour: by dash and symbol."""
+    colour = palette.get(cell.impl, NEUTRAL)
+    return {
+        "line": {"color": colour, "width": width, "dash": DASHES[place % len(DASHES)]},
+        "marker": {"color": colour, "symbol": SYMBOLS[place % len(SYMBOLS)], "size": 8},
+    }
+
+
+def bounds(found: Sequence[Estimate | None], factor: float) -> dict[str, Any]:
+    """Whiskers of points, some of which have no interval."""
+    up = [(one.high - one.mean) / factor if one and one.high is not None else 0 for one in found]
+    down = [(one.mean - one.low) / factor if one and one.low is not None else 0 for one in found]
+    return {
+        "type": "data", "array": up, "arrayminus": down, "symmetric": False, "color": NEUTRAL, "thickness": 1.5,
+        "width": 5,
+    }  # fmt: skip
 
 
 def axis(title: str) -> dict[str, Any]:

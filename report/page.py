@@ -15,6 +15,8 @@ from bench import store
 from bench.store import Run
 from report import answer, html, images, layout, surroundings, tables
 from report.cells import FRAMEWORKS, Group, framework_order, groups, listed, plural
+from report.charts import trend
+from report.charts.trend import Moment
 from report.files import save
 from report.filters import cell_data, filters
 from report.frame import Row, at, frame, items, number, rows, text, whole
@@ -49,6 +51,7 @@ class Part:
     fairness: Table
     absent: Table
     cells: Mapping[str, Mapping[str, Any]]  # by id, what the filters ask and what repeats it
+    moment: Moment
 
     @property
     def long(self) -> bool:
@@ -95,6 +98,12 @@ def part(place: int, run: Run, warned: Sequence[str]) -> Part:
         legend=[(FRAMEWORKS.get(impl, impl), palette[impl]) for impl in impls],
         sections=sections(place, found, palette),
         summary=tables.summary(found),
+        moment=Moment(
+            name=run.name,
+            date=text(run.meta.get("started_at")) or "",
+            commit=(text(at(run.meta, "git.commit")) or "")[:10],
+            groups=found,
+        ),
         failures=surroundings.failures(found),
         machine=surroundings.machine(run.meta),
         software=surroundings.software(plain),
@@ -153,12 +162,20 @@ def render(parts: Sequence[Part]) -> str:
         data=html.pack({"cells": merged, **drawn(parts)}),
         summary=SUMMARY,
         included=INCLUDED,
+        trend=trend_of(parts),
     )
+
+
+def trend_of(parts: Sequence[Part]) -> list[Section]:
+    """How cells went from run to run, where several runs hold them."""
+    impls = [cell["impl"] for one in parts for cell in one.cells.values()]
+    found = trend.section([one.moment for one in parts], layout.colours(impls))
+    return [found] if found.panels else []
 
 
 def drawn(parts: Sequence[Part]) -> dict[str, Any]:
     """What the page's script draws and builds: figures and tables by their element's id."""
-    sections = [section for one in parts for section in one.sections]
+    sections = [*trend_of(parts), *(section for one in parts for section in one.sections)]
     return {
         "figures": {
             f"{section.id}-{n}": panel.figure for section in sections for n, panel in enumerate(section.panels, 1)

@@ -14,7 +14,7 @@ class Line:
 
     values: Sequence[str]
     struck: bool = False
-    cell: str | None = None  # id of the cell that it tells of, for the filters
+    cell: str | None = None  # ids of the cells that it tells of, for the filters
 
 
 @dataclass(frozen=True, kw_only=True)

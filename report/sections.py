@@ -10,6 +10,7 @@ from bench.metrics import METRICS
 from bench.units import share, shown
 from report import exchanges, figures, scaling, tables
 from report.cells import BY_NAME, Group, emulated, estimate, short
+from report.charts import breakeven, latency, matrix, memory, noise, precision
 from report.panels import Panel, Section
 from report.trajectories import largest_difference, loss_names
 
@@ -24,12 +25,20 @@ BETTER = {"higher": "Longer is better.", "lower": "Shorter is better."}
 def sections(place: int, groups: Sequence[Group], palette: Palette) -> list[Section]:
     """All sections that have something to show; `place` keeps the ids of several runs apart."""
     found = [
+        matrix.section(groups, palette),
         throughput(groups, palette),
+        precision.section(groups, palette),
+        rates(groups, palette),
         devices(groups, palette),
         all_reduces(groups, palette),
         losses(groups, palette),
         *(of_metric(groups, palette, name) for name in MEMORY),
+        memory.section(groups, palette),
+        memory_by_devices(groups, palette),
         cold_start(groups, palette),
+        breakeven.section(groups, palette),
+        latency.section(groups, palette),
+        noise.section(groups, palette),
         *(of_metric(groups, palette, metric.name, folded=True) for metric in METRICS if metric.name not in SHOWN_APART),
     ]
     return [replace(one, id=f"run{place}-{one.id}") for one in found if one.panels]
@@ -95,6 +104,39 @@ def devices(groups: Sequence[Group], palette: Palette) -> Section:
     return Section(id="scaling", title="Scaling", intro=intro, panels=panels, table=tables.devices(found))
 
 
+def rates(groups: Sequence[Group], palette: Palette) -> Section:
+    """Throughput by the number of devices, beside what ideal scaling from one device would give."""
+    return by_devices(
+        groups, palette, THROUGHPUT, "scaling-rate", "Throughput by devices",
+        "The rate of all devices together, from one device behind the same engine on; the dotted line of each is N "
+        "times its rate on one device. In weak scaling the batch of a device stays, in strong that of all together.",
+    )  # fmt: skip
+
+
+def memory_by_devices(groups: Sequence[Group], palette: Palette) -> Section:
+    name = memory.metric(groups) or MEMORY[0]
+    return by_devices(
+        groups, palette, name, "memory-devices", "Memory by devices",
+        f"{BY_NAME[name].label} of a cell, by the number of its devices. Shorter is better.",
+    )  # fmt: skip
+
+
+def by_devices(groups: Sequence[Group], palette: Palette, name: str, id: str, title: str, intro: str) -> Section:
+    """A metric over the counts of devices of a sweep, one panel a task, precision and kind of scaling."""
+    found = scaling.series(groups, name)
+    panels = [
+        Panel(
+            title=members[0].group.title,
+            setting=scaling.setting_of(members),
+            caption="Emulated: this is not how hardware scales." if emulated(members[-1].cell.rows[0]) else "",
+            alt=f"Line chart, {title.lower()}: {'; '.join(scaling.said(one, name) for one in members)}.",
+            figure=scaling.counts_curve(members, name, palette),
+        )
+        for members in found
+    ]
+    return Section(id=id, title=title, intro=intro, panels=panels, table=tables.by_devices(found, name))
+
+
 def all_reduces(groups: Sequence[Group], palette: Palette) -> Section:
     """How fast devices exchange vectors of several sizes."""
     found = exchanges.exchanges(groups)
@@ -120,7 +162,7 @@ def all_reduces(groups: Sequence[Group], palette: Palette) -> Section:
 def losses(groups: Sequence[Group], palette: Palette) -> Section:
     intro = (
         "The losses of the first steps, from the same parameters and batches. The lines lie inside each other where "
-        "frameworks coincide, so every colour shows. Below them: how far each is from the first, relative to it."
+        "frameworks coincide, so every colour shows. Below them: how far each is from float64, relative to it."
     )
     panels = [
         Panel(

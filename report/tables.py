@@ -7,9 +7,9 @@ from report.cells import BY_NAME, Cell, Group, estimate, plural, short
 from report.exchanges import Exchange
 from report.figures import PHASES
 from report.panels import NONE, Line, Table
-from report.scaling import Point, percent
+from report.scaling import Count, Point, percent
 from report.scaling import interval as bounds
-from report.trajectories import differences, loss_curves, loss_names
+from report.trajectories import differences, held_against, loss_curves, loss_names
 
 NUMERIC = (
     "throughput", "step", "memory over baseline", "difference from float64", "drift", "value", "95 % interval",
@@ -83,6 +83,20 @@ def _devices(point: Point) -> dict[str, str]:
     }
 
 
+def by_devices(found: Sequence[Sequence[Count]], name: str) -> Table:
+    """One line for each cell of a sweep: a metric by the number of devices."""
+    return _table(
+        (one.group, one.cell, {
+            "devices": str(one.devices),
+            "value": _shown(one.group, one.cell, name),
+            "95 % interval": interval(one.found, one.group.unit(name)) or NONE,
+            "repeats": one.cell.repeats,
+        })
+        for members in found
+        for one in members
+    )  # fmt: skip
+
+
 def all_reduces(found: Sequence[Exchange]) -> Table:
     """One line for each framework, number of devices and size."""
     values = [
@@ -96,20 +110,21 @@ def all_reduces(found: Sequence[Exchange]) -> Table:
 
 
 def losses(groups: Sequence[Group]) -> Table:
-    """One line for each cell and loss: where it starts and ends, and how far it is from the group's first cell."""
+    """One line for each cell and loss: where it starts and ends, how far it is from float64's or the first cell's."""
     return _table(
         (group, cell, {
             "loss": short(name),
             "first": digits(curve[0]),
             "last": digits(curve[-1]),
             "steps": str(len(curve)),
-            "largest difference": NONE if place == 0 else share(max(differences(curves[0][1], curve))),
-            "from": NONE if place == 0 else curves[0][0].label,
+            "largest difference": share(max(differences(values, curve))) if away else NONE,
+            "from": base if away else NONE,
         })
         for group in groups
         for name in loss_names(group)
-        for curves in [loss_curves(group, name)]
-        for place, (cell, curve) in enumerate(curves)
+        for base, values, others in [held_against(group, name)]
+        for cell, curve in loss_curves(group, name)
+        for away in [any(cell is one for one, _ in others)]
     )  # fmt: skip
 
 

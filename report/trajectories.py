@@ -12,6 +12,13 @@ def loss_curves(group: Group, name: str) -> list[tuple[Cell, Sequence[float]]]:
     return sorted(found, key=lambda pair: not pair[0].ranked)
 
 
+def reference(group: Group, name: str) -> Sequence[float]:
+    """Float64's values of a loss, of the first cell that was held against it; empty where no record has them."""
+    none: Sequence[float] = []
+    found = (row["reference_losses"].get(name) for cell in group.cells for row in cell.ok)
+    return next((one for one in found if one), none)
+
+
 def loss_names(group: Group) -> list[str]:
     return list(dict.fromkeys(name for cell in group.cells for name in cell.losses()))
 
@@ -22,16 +29,25 @@ def differences(base: Sequence[float], other: Sequence[float]) -> list[float]:
     return [math.inf if math.isnan(one) else one for one in shares]
 
 
+def held_against(group: Group, name: str) -> tuple[str, Sequence[float], Sequence[tuple[Cell, Sequence[float]]]]:
+    """What a group's curves are held against, by name and values, and the curves: float64, else the first cell."""
+    curves = loss_curves(group, name)
+    if base := reference(group, name):
+        return "float64", base, curves
+    return (curves[0][0].label, curves[0][1], curves[1:]) if curves else ("", [], [])
+
+
 def largest_difference(group: Group, name: str) -> tuple[float, int, str, str] | None:
-    """The largest relative difference of a loss from the first cell's, of cells that did not diverge.
+    """The largest relative difference of a loss from float64's, or the first cell's; of cells that did not diverge.
 
     Returns:
-        The difference, the step, the labels of the cell and of the first one; None with nothing to compare.
+        The difference, the step, the label of the cell, and what it is held against; None with nothing to compare.
     """
-    curves = [(cell, curve) for cell, curve in loss_curves(group, name) if cell.ranked]
+    base, values, curves = held_against(group, name)
     found = [
-        (off, step, cell.label, curves[0][0].label)
-        for cell, curve in curves[1:]
-        for step, off in enumerate(differences(curves[0][1], curve))
+        (off, step, cell.label, base)
+        for cell, curve in curves
+        if cell.ranked
+        for step, off in enumerate(differences(values, curve))
     ]
     return max(found, key=lambda one: one[0], default=None)

@@ -23,6 +23,10 @@
     return !cell || [...picked].every(([name, values]) => values.has(cell[name]));
   }
 
+  function allChosen(ids) {
+    return ids.split(" ").every(chosen);
+  }
+
   function cellsOf(figure) {
     return figure.data.flatMap(({ meta }) => (meta ? meta.cells || [meta.cell] : []));
   }
@@ -84,7 +88,7 @@
       one.hidden = figures.length > 0 && figures.every((figure) => figure.hidden);
     }
     for (const one of document.querySelectorAll(".answer")) one.hidden = !(data.answers[one.id] || []).some(chosen);
-    for (const row of document.querySelectorAll("tr[data-cell]")) row.hidden = !chosen(row.dataset.cell);
+    for (const row of document.querySelectorAll("tr[data-cell]")) row.hidden = !allChosen(row.dataset.cell);
     tell();
     refresh();
   }
@@ -147,7 +151,7 @@
     for (const [cell, struck, values] of table.lines) {
       const row = body.insertRow();
       if (cell) Object.assign(row.dataset, { cell });
-      row.hidden = Boolean(cell) && !chosen(cell);
+      row.hidden = Boolean(cell) && !allChosen(cell);
       if (struck) row.className = "struck";
       values.forEach((value, n) => row.append(element("td", numeric.has(n) ? "number" : value.length > 44 ? "long" : "", {}, value)));
       if (cell && data.cells[cell] && data.cells[cell].command) row.append(button(cell));

@@ -118,7 +118,7 @@ def said_by_charts(found: Page) -> str:
 def test_rows_close_up_where_others_are_left_out(open_page: Open) -> None:
     found = open_page(samples.all_ok(workloads=["gan"]))
     open_all(found)
-    plot = found.locator(".plot").first
+    plot = found.locator("[aria-labelledby$=throughput_per_s] .plot").first
     before = plot.bounding_box()
     found.locator("input[data-filter=impl][value=torch]").uncheck()
     open_all(found)
@@ -172,8 +172,10 @@ CONTRAST = """(least) => {
         }
         return "rgb(255, 255, 255)";
     };
+    const drawnOn = (one) => one.closest(".textpoint");  // white on the colour of its mark
     const own = (one) => [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    return [...document.querySelectorAll("body *")].filter((one) => own(one) && one.checkVisibility()).map((one) => {
+    const seen = (one) => own(one) && !drawnOn(one) && one.checkVisibility();
+    return [...document.querySelectorAll("body *")].filter(seen).map((one) => {
         const style = getComputedStyle(one), drawn = one.closest("svg");
         const [a, b] = [light(drawn ? style.fill : style.color), light(behind(one))].sort((x, y) => y - x);
         return [(a + 0.05) / (b + 0.05), one.tagName + "." + one.getAttribute("class"), one.textContent.slice(0, 30)];

@@ -57,7 +57,7 @@ def test_order_and_colour_of_a_framework_are_the_same_in_every_figure(gan: Group
     assert [cell.impl for cell in gan.cells] == ["torch", "tf", "jax"]
     expected = [layout.COLOURS[cell.impl] for cell in gan.cells]
     assert figures.bars(gan, "step_s", PALETTE)["data"][0]["marker"]["color"] == expected
-    assert [trace["line"]["color"] for trace in figures.losses(gan, "generator", PALETTE)["data"][:3]] == expected
+    assert [trace["line"]["color"] for trace in figures.losses(gan, "generator", PALETTE)["data"][1:4]] == expected
     for trace in figures.cold_start(gan, PALETTE, legend=False)["data"]:
         assert trace["marker"]["color"] == expected
 
@@ -87,12 +87,14 @@ def test_a_failed_cell_is_a_word_and_no_hole(mixed_run: Path) -> None:
 def test_losses_of_every_framework_over_the_steps(gan: Group) -> None:
     figure = figures.losses(gan, "generator", PALETTE)
     layout.show(figure)
-    above, below = figure["data"][:3], figure["data"][3:]
+    exact, above, below = figure["data"][0], figure["data"][1:4], figure["data"][4:]
+    reference = gan.cells[0].ok[0]["reference_losses"]["generator"]
+    assert (exact["name"], exact["y"]) == ("float64", reference)
     for cell, trace in zip(gan.cells, above, strict=True):
         assert trace["y"] == list(cell.losses()["generator"])
-    assert [trace["line"]["width"] for trace in above] == [11, 7, 3]  # each shows beside the one above it
-    for cell, trace in zip(gan.cells[1:], below, strict=True):
-        assert trace["y"] == differences(gan.cells[0].losses()["generator"], cell.losses()["generator"])
+    assert [trace["line"]["width"] for trace in (exact, *above)] == [19, 11, 7, 3]  # each shows beside the one above it
+    for cell, trace in zip(gan.cells, below, strict=True):
+        assert trace["y"] == differences(reference, cell.losses()["generator"])
     found = largest_difference(gan, "generator")
     assert found
     assert found[0] == max(max(trace["y"]) for trace in below)
@@ -102,12 +104,13 @@ def test_the_largest_difference_leaves_out_what_diverged(bad_gan: Group) -> None
     found = largest_difference(bad_gan, "generator")
     assert found
     assert found[0] < 1e-6
-    assert found[2:] == ("JAX jit", "PyTorch eager")
+    assert found[2] != "TensorFlow graph"
+    assert found[3] == "float64"
 
 
 def of_losses(torch: list[float], jax: list[float]) -> Group:
     found = [
-        samples.make_record(samples.make_cell("lm", impl), losses={"cross_entropy": losses})
+        samples.make_record(samples.make_cell("lm", impl), losses={"cross_entropy": losses}, parity=samples.PROVEN)
         for impl, losses in (("torch", torch), ("jax", jax))
     ]
     (group,) = groups(frame([as_run(*found)]))

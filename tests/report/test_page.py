@@ -62,8 +62,9 @@ def test_it_opens_with_what_was_run_and_the_answer(good_run: Path) -> None:
     text = read(good_run).text
     order = [
         "python -m bench run --impl all", "23 November 2026, 13:19 UTC", "A processor, model 7, 2 cores", "3 repeats",
-        "JAX jit is fastest", "All three are proven", "Throughput", "The same losses", "Host memory", "Cold start",
-        "Every cell", "Cells that are not ok", "What was on, in whom",
+        "JAX jit is fastest", "All three are proven", "Every cell at a glance",
+        "Throughput", "The same losses", "Host memory", "Cold start",
+        "Every cell, with its proof", "Cells that are not ok", "What was on, in whom",
         "Machine and software",
         "A measurement is the wall-clock time to dispatch k training steps (forward, backward, optimizer update)",
     ]  # fmt: skip

@@ -6,13 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.metrics import BreakEven, break_even, cold_start_s
+from bench import metrics
+from bench.metrics import BreakEven, cold_start_s, cost
 
 
 def record(start_s: float, step_s: float, cache: str = "cold", status: str = "ok") -> dict[str, Any]:
     phases = {"import": 0.5 * start_s, "init": 0.1 * start_s, "compile": 0.4 * start_s}
     windows = [{"steps": 10, "seconds": 10 * step_s}]
     return {"phases_s": phases, "compile_cache": cache, "status": status, "windows": windows}
+
+
+def break_even(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> BreakEven:
+    return metrics.break_even(cost(one), cost(other))
 
 
 def test_by_hand() -> None:

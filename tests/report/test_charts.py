@@ -1,0 +1,191 @@
+"""Charts hold what the frame holds: each point is computed again from the records, and belongs to a cell."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+import report
+from bench import metrics, store
+from bench.stats import geometric_mean
+from report import layout, sections
+from report.cells import groups
+from report.charts import breakeven, latency, matrix, memory, noise, precision, trend
+from report.charts.trend import Moment
+from report.frame import frame
+from report.panels import Section
+from tests.report import samples
+from tests.report.test_frame import as_run
+
+PALETTE = layout.colours(["torch", "tf", "jax"])
+
+
+def rich() -> list[Any]:
+    """Three frameworks at two precisions, noise in the windows, a sweep over devices."""
+    cells = [
+        samples.make_cell(w, i, precision=p) for w in ("gan", "lm") for i in samples.VARIANTS for p in ("fp32", "bf16")
+    ]
+    found = [samples.make_record(cell, n) for n in range(3) for cell in cells]
+    for one in found:
+        one["windows"] = [window | {"foreign_cpu_s": 0.01, "steal_s": 0.0} for window in one["windows"]]
+    return [*found, *samples.swept((2, 8)), *samples.swept((2,), scaling="strong")[:0]]
+
+
+@pytest.fixture
+def everything() -> list[Section]:
+    return sections.sections(1, groups(frame([as_run(*rich())])), PALETTE)
+
+
+def test_every_figure_is_one_that_plotly_takes_and_every_point_has_a_cell(everything: list[Section]) -> None:
+    known = {record["cell_id"] for record in rich()}
+    for section in everything:
+        for panel in section.panels:
+            layout.show(panel.figure)
+            assert len(panel.alt) > 40 and section.table.lines
+            told = [trace["meta"] for trace in panel.figure["data"] if "meta" in trace]
+            assert told
+            for trace in panel.figure["data"]:
+                cells = trace.get("meta", {}).get("cells")
+                assert cells is None or len(cells) == len(trace["y"]) == len(trace["hovertext"])
+            assert {cell for one in told for cell in one.get("cells", [one.get("cell")])} <= known
+
+
+def test_the_page_has_every_chart(everything: list[Section]) -> None:
+    found = {section.id.removeprefix("run1-") for section in everything}
+    assert found >= {
+        "matrix", "throughput_per_s", "precision", "scaling-rate", "scaling", "losses", "host_memory_bytes",
+        "memory-rate", "memory-devices", "cold-start", "break-even", "latency", "noise", "all-reduce",
+    }  # fmt: skip
+
+
+def test_the_matrix_shows_every_cell_with_its_state(mixed_run: Path) -> None:
+    found = matrix.section(groups(report.load(mixed_run)), PALETTE)
+    states = {(line.values[0], line.values[1]): line.values[3] for line in found.table.lines}
+    assert states["GAN, tiny", "TensorFlow graph"] == "diverged"
+    assert states["Language model, tiny", "PyTorch eager"] == "crashed", "one repeat of three crashed"
+    assert states["Language model, tiny", "TensorFlow graph"] == "oom"
+    assert states["Autoencoder, tiny", "PyTorch eager"] == "unsupported"
+    assert sum(len(panel.figure["data"][0]["x"]) for panel in found.panels) == len(states) == 8
+    letters = {letter for _, letter in matrix.STATES.values()}
+    assert len(letters) == len(matrix.STATES)
+
+
+@pytest.mark.parametrize("state", matrix.STATES)
+def test_letters_stand_out_from_their_mark(state: str) -> None:
+    colour = matrix.STATES[state][0]
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    light = [one / 12.92 if one <= 0.03928 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+    assert 1.05 / (0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] + 0.05) >= 4.5
+
+
+def test_what_a_precision_gains_is_paired_by_round() -> None:
+    fp32, bf16 = (samples.make_cell("gan", "jax", precision=one) for one in ("fp32", "bf16"))
+    rates = [1000.0, 1100.0, 900.0]
+    records = [samples.make_record(fp32, n, rate=rate) for n, rate in enumerate(rates)]
+    records += [samples.make_record(bf16, n, rate=1.5 * rate) for n, rate in enumerate(rates)]
+    (panel,) = precision.section(groups(frame([as_run(*records)])), PALETTE).panels
+    (trace,) = panel.figure["data"]
+    steps = {(one["cell_id"], one["repeat"]): metrics.step_s(one) or 0.0 for one in records}
+    expected = geometric_mean([steps[fp32.id, n] / steps[bf16.id, n] for n in range(3)])
+    assert trace["x"] == pytest.approx([expected.mean])
+    assert expected.high and trace["error_x"]["array"] == pytest.approx([expected.high - expected.mean])
+    assert "drift 3.0e-05" in panel.alt
+
+
+def test_memory_against_throughput() -> None:
+    records = [samples.make_record(samples.make_cell("gan", impl), n) for impl in ("torch", "jax") for n in range(3)]
+    (panel,) = memory.section(groups(frame([as_run(*records)])), PALETTE).panels
+    for trace, impl in zip(panel.figure["data"], ("torch", "jax"), strict=True):
+        own = [one for one in records if one["cell"]["impl"] == impl]
+        used = geometric_mean([one["memory_bytes"]["host_peak"] - 400e6 for one in own])
+        assert trace["x"] == pytest.approx([used.mean / 2**30])
+
+
+def test_latency_quantiles_over_all_repeats() -> None:
+    records = [samples.make_record(samples.make_cell("gan", "jax"), n) for n in range(3)]
+    (panel,) = latency.section(groups(frame([as_run(*records)])), PALETTE).panels
+    steps = sorted(value for one in records for value in one["latency_s"])
+    box, middle = panel.figure["data"]
+    assert middle["x"] == pytest.approx([1e3 * steps[len(steps) // 2]])
+    assert box["base"] == pytest.approx([1e3 * steps[int(0.25 * len(steps))]])
+    assert box["x"] == pytest.approx([1e3 * (steps[int(0.75 * len(steps))] - steps[int(0.25 * len(steps))])])
+
+
+def test_break_even_is_where_the_lines_cross() -> None:
+    phases = {
+        "torch": {"import": 5.0, "init": 0.0, "compile": 55.0},
+        "jax": {"import": 1.0, "init": 0.0, "compile": 9.0},
+    }
+    records = [
+        samples.make_record(samples.make_cell("gan", impl), rate=rate, phases_s=phases[impl])
+        for impl, rate in (("torch", 480.0), ("jax", 240.0))
+    ]
+    group = groups(frame([as_run(*records)]))
+    (panel,) = breakeven.section(group, PALETTE).panels
+    steps = [metrics.step_s(one) or 0.0 for one in records]
+    crossing = 50 / (steps[1] - steps[0])
+    assert f"{crossing:.0f} steps" in panel.caption
+    one, other = breakeven.starts(group[0])
+    assert one.total_s(crossing) == pytest.approx(other.total_s(crossing))
+    for trace, start in zip(panel.figure["data"], (one, other), strict=True):
+        assert trace["y"] == pytest.approx([start.total_s(n) for n in trace["x"]])
+
+
+def test_noise_along_the_run() -> None:
+    records = rich()[:36]
+    found = noise.section(groups(frame([as_run(*records)])), PALETTE)
+    assert found.panels[0].title == "Cores used by other processes"
+    shares = [value for trace in found.panels[0].figure["data"] for value in trace["y"]]
+    expected = [100 * (metrics.NOISE[0].value(one) or 0.0) for one in records]
+    assert sorted(shares) == pytest.approx(sorted(expected))
+    drift = next(panel for panel in found.panels if panel.title == noise.DRIFT)
+    own = [metrics.step_s(one) or 0.0 for one in records if one["cell_id"] == records[0]["cell_id"]]
+    values = [value for trace in drift.figure["data"] for value in trace["y"]]
+    assert any(math.isclose(value, 100 * (own[0] / median(own) - 1), abs_tol=1e-9) for value in values)
+
+
+def test_a_trend_needs_two_runs_and_goes_by_date() -> None:
+    cell = samples.make_cell("gan", "jax")
+    moments = [
+        Moment(
+            name=name,
+            date=date,
+            commit="abc",
+            groups=groups(frame([as_run(*(samples.make_record(cell, n, rate=rate) for n in range(3)))])),
+        )
+        for name, date, rate in (
+            ("late", "2026-11-24T10:00:00+00:00", 2000),
+            ("early", "2026-11-20T10:00:00+00:00", 1000),
+        )
+    ]
+    assert trend.section(moments[:1], PALETTE).panels == []
+    (panel,) = trend.section(moments, PALETTE).panels
+    (trace,) = panel.figure["data"]
+    assert trace["x"] == [moments[1].date, moments[0].date]
+    assert trace["y"][1] / trace["y"][0] == pytest.approx(2, rel=0.02)
+    assert "commit abc" in trace["hovertext"][0]
+    undated = [replace(one, date="") for one in moments]
+    assert trend.section(undated, PALETTE).panels[0].figure["data"][0]["x"] == [0, 1]
+
+
+def test_two_runs_in_a_report_have_a_trend(good_run: Path, tmp_path: Path) -> None:
+    from tests.report.test_page import read
+
+    other = samples.write_run(tmp_path / "other", store.load(good_run).records)
+    assert "From run to run" in read(good_run, other).text
+    assert "From run to run" not in read(good_run).text
+
+
+def test_ideal_scaling_is_a_line_beside_the_measured() -> None:
+    (section,) = [
+        one
+        for one in sections.sections(1, groups(frame([as_run(*samples.swept((2, 8)))])), PALETTE)
+        if one.id == "run1-scaling-rate"
+    ]
+    (panel,) = section.panels
+    measured, ideal = panel.figure["data"][:2]
+    assert measured["x"] == ideal["x"] == [1, 2, 8]
+    assert ideal["y"] == pytest.approx([n * measured["y"][0] for n in (1, 2, 8)])
