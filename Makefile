@@ -3,12 +3,13 @@
 # make test        formatter, linter, type checker and all tests; proves each workload in its default variants
 # make verify-all  prove every workload, variant and optimizer, on 1 to 8 devices, and catch every planted mistake; tables in docs/
 # make ci          what continuous integration runs: both
+# make example     measure the run in results/example again, its pages and the pictures in docs/ (ten minutes, a quiet machine)
 # make proofs      verify-all, and ship its proofs with the package
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup bench test check unit browser verify verify-all proofs ci figures clean
+.PHONY: setup bench test check unit browser verify verify-all proofs ci figures example example-pages clean
 
 setup: .venv/ready
 
@@ -52,9 +53,23 @@ proofs:
 
 ci: test verify-all
 
+# A small run that was measured, its report and a comparison, as they lie in the repository.
+example: setup
+	rm -rf results/example
+	$(BIN)/python -m bench run --impl all --workload all --size tiny --precision fp32,bf16 --devices 2 --repeats 5 \
+	  --wait-for-idle --no-report --out results/example
+	$(MAKE) example-pages
+
+example-pages: setup
+	$(BIN)/python -m bench report results/example
+	$(BIN)/python -m bench compare results/example --by impl -o results/example/compare.html >results/example/compare.txt
+	$(BIN)/python scripts/picture.py results/example/report.html docs/report.png
+	$(BIN)/python scripts/picture.py results/example/compare.html docs/compare.png
+
 # The figures in docs/performance.md and docs/devices.md.
 figures: setup
 	$(BIN)/python benchmarks/command_line.py
+	$(BIN)/python benchmarks/reports.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/idiom.py

@@ -1,5 +1,6 @@
-"""What the records say, for people: `load` gives the frame, `page` the HTML file, `tables` the exports."""
+"""What the records say, for people: `load` gives the frame, `draw` its charts for a notebook, `page` the HTML file."""
 
 from report.frame import load
+from report.sections import draw
 
-__all__ = ["load"]
+__all__ = ["draw", "load"]

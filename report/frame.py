@@ -50,13 +50,15 @@ class Column:
     value: Callable[[Record], Any]
 
 
-def load(path: Path | str) -> pd.DataFrame:
-    """The frame of one run's folder.
+def load(*paths: Path | str) -> pd.DataFrame:
+    """The frame of some runs' folders, one row a record: what reports, comparisons and exports are made from.
+
+    `report.load("results/monday", "results/friday").groupby(["run", "impl"])["step_s"].median()`
 
     Raises:
         WrongInput: no run there, or one that cannot be read.
     """
-    return frame([store.load(Path(path))])
+    return frame([store.load(Path(path)) for path in paths])
 
 
 def frame(runs: Iterable[Run]) -> pd.DataFrame:

@@ -5,12 +5,17 @@ To add one: a function that takes the groups and the colours, and its line in `s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
+
+import pandas as pd
 
 from bench.metrics import METRICS
 from bench.units import share, shown
 from report import exchanges, figures, scaling, tables
 from report.cells import BY_NAME, Group, emulated, estimate, short
+from report.cells import groups as grouped
 from report.charts import breakeven, latency, matrix, memory, noise, precision
+from report.layout import colours, show
 from report.panels import Panel, Section
 from report.trajectories import largest_difference, loss_names
 
@@ -42,6 +47,20 @@ def sections(place: int, groups: Sequence[Group], palette: Palette) -> list[Sect
         *(of_metric(groups, palette, metric.name, folded=True) for metric in METRICS if metric.name not in SHOWN_APART),
     ]
     return [replace(one, id=f"run{place}-{one.id}") for one in found if one.panels]
+
+
+def draw(data: pd.DataFrame) -> dict[str, Any]:
+    """The charts of a frame as plotly's own figures, by section and place, such as `losses-1`; of a part of it too.
+
+    `report.draw(frame[frame["workload"] == "lm"])["throughput_per_s-1"]` shows one in a notebook.
+    """
+    found = grouped(data)
+    palette = colours([cell.impl for group in found for cell in group.cells])
+    return {
+        f"{section.id.removeprefix('run1-')}-{n}": show(panel.figure)
+        for section in sections(1, found, palette)
+        for n, panel in enumerate(section.panels, 1)
+    }
 
 
 def throughput(groups: Sequence[Group], palette: Palette) -> Section:

@@ -16,7 +16,7 @@ def main(page_file: Path, picture: Path) -> None:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1200, "height": 1500})
         page.goto(page_file.resolve().as_uri())
-        page.wait_for_function("document.querySelectorAll('svg.main-svg').length > 0")
+        page.locator("html[data-ready]").wait_for(state="attached")
         page.screenshot(path=picture)
         browser.close()
 

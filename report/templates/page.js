@@ -124,7 +124,7 @@
   const observer = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) visible[isIntersecting ? "add" : "delete"](target);
     refresh();
-  }, { rootMargin: "300px 0px" });
+  }, { rootMargin: "150px 0px" });
 
   // The command that repeats a cell
 

@@ -189,3 +189,15 @@ def test_ideal_scaling_is_a_line_beside_the_measured() -> None:
     measured, ideal = panel.figure["data"][:2]
     assert measured["x"] == ideal["x"] == [1, 2, 8]
     assert ideal["y"] == pytest.approx([n * measured["y"][0] for n in (1, 2, 8)])
+
+
+def test_charts_of_a_part_of_a_frame_show_in_a_notebook(good_run: Path, mixed_run: Path) -> None:
+    from plotly.graph_objects import Figure
+
+    both = report.load(good_run, mixed_run)
+    assert set(both["run"]) == {"good", "mixed"}
+    own = report.draw(report.load(good_run).query("workload == 'lm'"))
+    assert {type(one) for one in own.values()} == {Figure}
+    assert len(own["throughput_per_s-1"].data[0].x) == 3
+    assert "throughput_per_s-2" not in own
+    assert own["throughput_per_s-1"].to_html(include_plotlyjs=False)
