@@ -3,6 +3,7 @@
 import gc
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -283,7 +284,13 @@ def split(text: str | None) -> tuple[str, ...]:
 def main() -> None:
     """Run the command; wrong input is one line on standard error and exit 2, an interrupt exit 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: cells ended, scratch removed
+    warnings.formatwarning = one_line
     sys.exit(guard(lambda: app(standalone_mode=False)))
+
+
+def one_line(message: Warning | str, *_: Any) -> str:
+    """A warning for people: without the place in the source, which tells them nothing."""
+    return f"bench: {message}\n"
 
 
 def guard(command: Callable[[], Any]) -> int:
@@ -293,6 +300,9 @@ def guard(command: Callable[[], Any]) -> int:
     except (WrongInput, typer.TyperException) as error:
         text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"bench: {' '.join(text.split())}", file=sys.stderr)
+        return 2
+    except RecursionError:
+        print("bench: a file is nested deeper than any that samestep writes, and was not read", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         print("bench: interrupted; what was measured is kept", file=sys.stderr)

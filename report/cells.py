@@ -175,7 +175,7 @@ def _cell_order(row: Row) -> tuple[object, ...]:
 
 def _group_order(row: Row) -> tuple[object, ...]:
     known = (("workload", tuple(WORKLOADS)), ("size", SIZES), ("precision", PRECISIONS))
-    rest = (row["global_batch"] or 0, *(str(row[name]) for name in SAME))
+    rest = (row["engine"] != "plain", row["global_batch"] or 0, *(str(row[name]) for name in SAME))
     return (*(_position(row[name], order) for name, order in known), row["devices"] or 0, *rest)
 
 

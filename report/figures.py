@@ -17,6 +17,7 @@ from report.layout import (
     axis,
     bar_layout,
     escaped,
+    hatched,
     hover,
     plain_layout,
     struck,
@@ -97,16 +98,11 @@ def _phase(
         "y": [place for place, _, _ in present],
         "x": [one.mean / factor for _, _, one in present],
         "width": 0.34,
-        "marker": _hatched([palette.get(cell.impl, NEUTRAL) for _, cell, _ in present], hatch),
+        "marker": hatched([palette.get(cell.impl, NEUTRAL) for _, cell, _ in present], hatch),
         "hoverinfo": "text",
         "meta": whose([cell for _, cell, _ in present]),
         "hovertext": [hover(cell, f"{BY_NAME[name].label}: {shown(one, 's')}", one, "s") for _, cell, one in present],
     }
-
-
-def _hatched(colour: Sequence[str] | str, hatch: str) -> dict[str, Any]:
-    pattern = {"shape": hatch, "fillmode": "replace", "size": 6, "solidity": 0.45} if hatch else {}
-    return {"color": colour, "pattern": pattern, "line": {"color": colour, "width": 1}}
 
 
 def _legend_only(name: str, hatch: str) -> dict[str, Any]:
@@ -115,7 +111,7 @@ def _legend_only(name: str, hatch: str) -> dict[str, Any]:
         "x": [None],
         "y": [None],
         "name": name,
-        "marker": _hatched(NEUTRAL, hatch),
+        "marker": hatched(NEUTRAL, hatch),
         "hoverinfo": "skip",
     }
 

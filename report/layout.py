@@ -77,6 +77,12 @@ def plain_layout(height: int) -> dict[str, Any]:
     }
 
 
+def hatched(colour: Sequence[str] | str, hatch: str) -> dict[str, Any]:
+    """A bar's filling, so that parts of one colour are told apart."""
+    pattern = {"shape": hatch, "fillmode": "replace", "size": 6, "solidity": 0.45} if hatch else {}
+    return {"color": colour, "pattern": pattern, "line": {"color": colour, "width": 1}}
+
+
 def curve_layout(x: dict[str, Any], y: dict[str, Any], height: int = 320) -> dict[str, Any]:
     """Lines or points over two axes, with their legend above."""
     return plain_layout(height) | {

@@ -17,9 +17,11 @@ from report.layout import (
     bounds,
     curve_layout,
     escaped,
+    hatched,
     hover,
     look,
     plain_layout,
+    row_layout,
     whose,
 )  # fmt: skip
 
@@ -137,6 +139,37 @@ def line(label: str, members: Sequence[Point], palette: Mapping[str, str]) -> di
         "hoverinfo": "text",
         "hovertext": ["1 device, behind the same engine", *(escaped(told(point)) for point in members)],
     }
+
+
+PARTS = (("computation", ""), ("imbalance", "x"), ("exchange", "/"))  # with their hatch
+
+
+def shares(point: Point) -> list[float | None]:
+    """Computation, imbalance and exchange in percent of the step; none where they were not measured."""
+    split = point.split
+    parts = (split.compute_s, split.imbalance_s, split.exposed_s) if split else (None, None, None)
+    return [None if part is None or split is None else 100 * part / split.step_s for part in parts]
+
+
+def parts(members: Sequence[Point], palette: Mapping[str, str]) -> Figure:
+    """Where a step's time goes, a row a cell; noise can make the exchange less than nothing."""
+    found = [(point, shares(point)) for point in members if point.split]
+    traces: list[dict[str, Any]] = []
+    for n, (name, hatch) in enumerate(PARTS):
+        known = [(place, point, share) for place, (point, of) in enumerate(found) if (share := of[n]) is not None]
+        traces.append({
+            "type": "bar", "orientation": "h", "showlegend": False, "width": 0.34,
+            "y": [place for place, _, _ in known], "x": [share for *_, share in known],
+            "marker": hatched([palette.get(point.cell.impl, NEUTRAL) for _, point, _ in known], hatch),
+            "meta": whose([point.cell for _, point, _ in known]), "hoverinfo": "text",
+            "hovertext": [escaped(f"{row_label(point)}: {name} {share:.1f} %") for _, point, share in known],
+        })  # fmt: skip
+    rows = [(point.cell.id, escaped(row_label(point)), percent(point.found.value)) for point, _ in found]
+    return {"data": traces, "layout": row_layout(rows, "% of the step") | {"barmode": "relative"}}
+
+
+def row_label(point: Point) -> str:
+    return f"{point.cell.label} ×{point.devices}"
 
 
 def told(point: Point) -> str:

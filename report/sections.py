@@ -16,7 +16,7 @@ from report.cells import BY_NAME, Group, emulated, estimate, short
 from report.cells import groups as grouped
 from report.charts import breakeven, latency, matrix, memory, noise, precision
 from report.layout import colours, show
-from report.panels import Panel, Section
+from report.panels import NONE, Panel, Section
 from report.trajectories import largest_difference, loss_names
 
 Palette = Mapping[str, str]
@@ -35,6 +35,7 @@ def sections(place: int, groups: Sequence[Group], palette: Palette) -> list[Sect
         precision.section(groups, palette),
         rates(groups, palette),
         devices(groups, palette),
+        parts(groups, palette),
         all_reduces(groups, palette),
         losses(groups, palette),
         *(of_metric(groups, palette, name) for name in MEMORY),
@@ -138,6 +139,39 @@ def memory_by_devices(groups: Sequence[Group], palette: Palette) -> Section:
         groups, palette, name, "memory-devices", "Memory by devices",
         f"{BY_NAME[name].label} of a cell, by the number of its devices. Shorter is better.",
     )  # fmt: skip
+
+
+def parts(groups: Sequence[Group], palette: Palette) -> Section:
+    """Where the time of a step on several devices goes."""
+    found = scaling.points(groups)
+    panels = [
+        Panel(
+            title=members[0].group.title,
+            setting=scaling.setting(members[0]),
+            caption="Emulated: this is not how hardware scales." if emulated(members[0].found.cell) else "",
+            alt=f"Stacked bar chart, shares of a step: {'; '.join(_parts_alt(point) for point in members)}.",
+            figure=scaling.parts(members, palette),
+        )
+        for members in scaling.charts(found)
+        if any(point.split for point in members)
+    ]
+    return Section(
+        id="scaling-parts",
+        title="Where a step's time goes",
+        intro="Computation is what a step takes where devices exchange nothing; imbalance how much longer the slowest "
+        "takes than their mean; exchange the rest, which nothing hides. On the right the efficiency.",
+        panels=panels,
+        table=tables.devices(found),
+        key=[(HATCHES[hatch], name) for name, hatch in scaling.PARTS],
+    )
+
+
+def _parts_alt(point: scaling.Point) -> str:
+    said = [
+        f"{name} {NONE if share is None else f'{share:.0f} %'}"
+        for (name, _), share in zip(scaling.PARTS, scaling.shares(point), strict=True)
+    ]
+    return f"{scaling.row_label(point)} {', '.join(said)}"
 
 
 def by_devices(groups: Sequence[Group], palette: Palette, name: str, id: str, title: str, intro: str) -> Section:

@@ -9,6 +9,7 @@ from report.figures import PHASES
 from report.panels import NONE, Line, Table
 from report.scaling import Count, Point, percent
 from report.scaling import interval as bounds
+from report.scaling import shares as parts_of
 from report.trajectories import differences, held_against, loss_curves, loss_names
 
 NUMERIC = (
@@ -70,8 +71,7 @@ def devices(points: Sequence[Point]) -> Table:
 
 def _devices(point: Point) -> dict[str, str]:
     split = point.split
-    parts = (split.compute_s, split.imbalance_s, split.exposed_s) if split else (None, None, None)
-    shares = [NONE if part is None or split is None else f"{100 * part / split.step_s:.0f} %" for part in parts]
+    shares = [NONE if share is None else f"{share:.0f} %" for share in parts_of(point)]
     return {
         "rate of a device": _shown(point.group, point.cell, "throughput_per_device_per_s"),
         "efficiency": percent(point.found.value),

@@ -112,13 +112,17 @@ def figure(members: Sequence[Gain], palette: Mapping[str, str]) -> Figure:
         "hoverinfo": "text",
         "hovertext": ["<br>".join(map(escaped, told(one))) for one in members],
     }
-    rows = [
-        (one.cell.id, escaped(one.label), escaped(f"× {digits(one.found.mean)}, drift {drift(one)}")) for one in members
-    ]
+    rows = [(one.cell.id, escaped(one.label), escaped(gained(one))) for one in members]
     layout = row_layout(rows, f"rate over {BASE}")
     line = {"color": NEUTRAL, "dash": "dot", "width": 1}
-    layout["shapes"] = [{"type": "line", "yref": "paper", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "line": line}]
+    layout["shapes"] = [
+        {"type": "line", "yref": "paper", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "line": line, "layer": "below"}
+    ]
     return {"data": [trace], "layout": layout}
+
+
+def gained(one: Gain) -> str:
+    return f"× {digits(one.found.mean)}{'' if one.drift is None else f', drift {drift(one)}'}"
 
 
 def told(one: Gain) -> list[str]:

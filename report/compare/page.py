@@ -73,19 +73,22 @@ def section(place: int, name: str, members: Sequence[Difference], palette: Mappi
 
 def panel(group: Group, members: Sequence[Difference], palette: Mapping[str, str]) -> Panel:
     said = "; ".join(f"{label(one)} {text(one)}" for one in members)
+    bases = dict.fromkeys(writing.base_name(one) for one in members if one.pair.base.id != one.pair.new.id)
     return Panel(
         title=group.title,
         setting=group.setting,
-        caption="",
+        caption=f"BASE: {', '.join(bases)}." if bases else "",
         alt=f"Ratios of {members[0].metric.label.lower()}, NEW over BASE, of {group.title}, {group.setting}: {said}.",
         figure=forest(members, palette),
     )
 
 
 def label(one: Difference) -> str:
+    """The newer cell; the caption says what it is compared with."""
     if one.pair.base.id == one.pair.new.id:
         return one.pair.new.label
-    return short(f"{one.pair.new.label} / {writing.base_name(one)}")
+    before, after = (cell.rows[0]["precision"] for cell in (one.pair.base, one.pair.new))
+    return short(one.pair.new.label if before == after else f"{one.pair.new.label} {after}")
 
 
 def text(one: Difference) -> str:
@@ -124,7 +127,9 @@ def forest(members: Sequence[Difference], palette: Mapping[str, str]) -> Figure:
     found["xaxis"] |= {"type": "log", "rangemode": "normal", "range": span, "tickvals": ticks}
     found["xaxis"] |= {"ticktext": [f"{one:g}" for one in ticks]}
     line = {"color": NEUTRAL, "dash": "dot", "width": 1}
-    found["shapes"] = [{"type": "line", "yref": "paper", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "line": line}]
+    found["shapes"] = [
+        {"type": "line", "yref": "paper", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "line": line, "layer": "below"}
+    ]
     return {"data": [trace], "layout": found}
 
 
@@ -138,7 +143,7 @@ def ticks_of(low: float, high: float) -> list[float]:
 
 def hover(one: Difference) -> str:
     lines = [
-        label(one), f"{one.metric.label}: NEW is {one.found.ratio:.4f} of BASE",
+        label(one), f"BASE: {writing.base_name(one)}", f"{one.metric.label}: NEW is {one.found.ratio:.4f} of BASE",
         f"95 % interval {writing.interval(one)}",
         f"verdict {one.verdict}", f"repeats of BASE and NEW: {one.found.counts[1]} and {one.found.counts[0]}",
         f"cell {one.pair.new.id}", *one.cautions,

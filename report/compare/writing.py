@@ -26,10 +26,14 @@ def summary(found: Compared) -> str:
 
 
 def means(found: Sequence[Difference]) -> list[tuple[str, Estimate]]:
-    """The geometric mean of the throughput's ratio, by the framework of the newer cell."""
+    """The geometric mean of the throughput's ratio, by the framework of the newer cell.
+
+    Over the pairs that could be judged, if there are any: what ran but once, as emulated devices do, stays out.
+    """
+    judged = any(one.p is not None for one in found if one.metric.name == RATE)
     by_impl: dict[str, list[Difference]] = {}
     for one in found:
-        if one.metric.name == RATE:
+        if one.metric.name == RATE and (one.p is not None or not judged):
             by_impl.setdefault(one.pair.new.impl, []).append(one)
     return [(FRAMEWORKS.get(impl, impl), mean) for impl, of in by_impl.items() if (mean := mean_ratio(of))]
 

@@ -81,7 +81,7 @@
     for (const plot of plots) {
       const cells = cellsOf(data.figures[plot.dataset.figure]);
       plot.closest("figure").hidden = cells.length > 0 && !cells.some(chosen);
-      stale.add(plot);
+      if (plot.dataset.drawn !== shownOf(cells)) stale.add(plot);
     }
     for (const one of document.querySelectorAll("section.chart, details.more")) {
       const figures = [...one.querySelectorAll("figure")];
@@ -90,7 +90,8 @@
     for (const one of document.querySelectorAll(".answer")) one.hidden = !(data.answers[one.id] || []).some(chosen);
     for (const row of document.querySelectorAll("tr[data-cell]")) row.hidden = !allChosen(row.dataset.cell);
     tell();
-    refresh();
+    refresh(inView);
+    setTimeout(() => refresh());
   }
 
   function tell() {
@@ -106,7 +107,7 @@
     stale.delete(plot);
     const { data: traces, layout } = filtered(data.figures[plot.dataset.figure]);
     const fresh = !plot.dataset.drawn;
-    plot.dataset.drawn = "yes";
+    plot.dataset.drawn = shownOf(cellsOf(data.figures[plot.dataset.figure]));
     plot.style.minHeight = `${layout.height}px`;
     Plotly.react(plot, traces, layout, CONFIG);
     if (fresh) plot.on("plotly_click", ({ points: [point] }) => repeat(cellOf(point)));
@@ -116,8 +117,18 @@
     return meta && (meta.cells ? meta.cells[pointNumber] : meta.cell);
   }
 
-  function refresh() {
-    for (const plot of visible) if (stale.has(plot) && !plot.closest("figure").hidden) draw(plot);
+  // Which of a figure's cells are shown, to tell whether it must be drawn again.
+  function shownOf(cells) {
+    return cells.map((id) => (chosen(id) ? "1" : "0")).join("");
+  }
+
+  function inView(plot) {
+    const { top, bottom } = plot.getBoundingClientRect();
+    return top < innerHeight && bottom > 0;
+  }
+
+  function refresh(which = () => true) {
+    for (const plot of visible) if (stale.has(plot) && !plot.closest("figure").hidden && which(plot)) draw(plot);
   }
 
   // A closed <details> has no size and is never in view.

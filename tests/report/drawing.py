@@ -46,3 +46,16 @@ def drawn(found: Page) -> dict[str, list[int]]:
                 count(".scatterlayer .trace")]];
         }))"""
     )
+
+
+def overlapping(found: Page) -> list[str]:
+    """Texts of rows that lie on each other, by pairs."""
+    return found.evaluate(
+        """[...document.querySelectorAll(".plot")].flatMap((plot) => {
+            const texts = [...plot.querySelectorAll(".annotation-text")]
+                .map((one) => [one.getBoundingClientRect(), one]);
+            const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+            return texts.flatMap(([a, one], n) => texts.slice(n + 1).filter(([b]) => meet(a, b))
+                .map(([, other]) => one.textContent + " | " + other.textContent));
+        })"""
+    )

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.report import samples
-from tests.report.drawing import Open, drawn, held, open_all
+from tests.report.drawing import Open, drawn, held, open_all, overlapping
 
 
 def test_every_chart_is_drawn_with_the_points_that_it_holds(open_page: Open, tmp_path: Path) -> None:
@@ -38,14 +38,7 @@ def test_nothing_is_wider_than_the_window_nor_overlaps(open_page: Open, width: i
             && one.getBoundingClientRect().right > innerWidth + 0.5).map((one) => one.outerHTML.slice(0, 80))"""
     )
     assert wider == []
-    overlaps = found.evaluate(
-        """[...document.querySelectorAll(".plot")].flatMap((plot) => {
-            const boxes = [...plot.querySelectorAll(".annotation-text")].map((one) => one.getBoundingClientRect());
-            return boxes.flatMap((a, n) => boxes.slice(n + 1).filter((b) => a.left < b.right && b.left < a.right
-                && a.top < b.bottom && b.top < a.bottom).map((b) => [a.left, a.top, b.left, b.top]));
-        })"""
-    )
-    assert overlaps == []
+    assert overlapping(found) == []
 
 
 def test_it_follows_the_theme(open_page: Open) -> None:

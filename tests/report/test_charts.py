@@ -56,8 +56,9 @@ def test_every_figure_is_one_that_plotly_takes_and_every_point_has_a_cell(everyt
 def test_the_page_has_every_chart(everything: list[Section]) -> None:
     found = {section.id.removeprefix("run1-") for section in everything}
     assert found >= {
-        "matrix", "throughput_per_s", "precision", "scaling-rate", "scaling", "losses", "host_memory_bytes",
-        "memory-rate", "memory-devices", "cold-start", "break-even", "latency", "noise", "all-reduce",
+        "matrix", "throughput_per_s", "precision", "scaling-rate", "scaling", "scaling-parts", "losses",
+        "host_memory_bytes", "memory-rate", "memory-devices", "cold-start", "break-even", "latency", "noise",
+        "all-reduce",
     }  # fmt: skip
 
 
@@ -201,3 +202,12 @@ def test_charts_of_a_part_of_a_frame_show_in_a_notebook(good_run: Path, mixed_ru
     assert len(own["throughput_per_s-1"].data[0].x) == 3
     assert "throughput_per_s-2" not in own
     assert own["throughput_per_s-1"].to_html(include_plotlyjs=False)
+
+
+def test_the_parts_of_a_step_add_up_to_it() -> None:
+    found = sections.sections(1, groups(frame([as_run(*samples.swept((2, 8)))])), PALETTE)
+    (section,) = [one for one in found if one.id == "run1-scaling-parts"]
+    (panel,) = section.panels
+    totals = [sum(parts) for parts in zip(*(trace["x"] for trace in panel.figure["data"]), strict=True)]
+    assert totals == pytest.approx([100.0] * 6)
+    assert "imbalance" in panel.alt and len(section.key) == 3

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from tests.report.drawing import Open, drawn, held, open_all
+from tests.report.drawing import Open, drawn, held, open_all, overlapping
 from tests.report.test_compare import run_of
 
 
@@ -25,6 +25,7 @@ def test_every_ratio_is_drawn_and_nothing_overflows(compared: Path, open_page: O
     assert drawn(found) == held(compared)
     assert sum(points for _, points, _ in held(compared).values()) == 3 * 6
     assert found.evaluate("document.documentElement.scrollWidth") <= width
+    assert overlapping(found) == []
     found.emulate_media(color_scheme="dark")
     assert found.locator(".lead").inner_text().startswith("Throughput of 6 pairs of cells: 1 slower")
     assert found.locator("td", has_text="started: fork against cold").count() == 3 * 6

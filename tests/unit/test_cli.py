@@ -130,3 +130,36 @@ def python(code: str) -> str:
     root = Path(cli.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+@pytest.mark.parametrize("where", ["run.json", "records.jsonl"])
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_a_file_nested_too_deep_is_one_line(tmp_path: Path, where: str, depth: int) -> None:
+    """Whatever of it the reader's stack cannot hold."""
+    run, deep = tmp_path / "run", "[" * depth + "]" * depth
+    run.mkdir()
+    cell = '"cell": {}, "cell_id": "c", "status": "ok", "machine": '
+    texts = {"run.json": '{"schema": 1, "machine": %s}', "records.jsonl": '{"schema": 1, ' + cell + "%s}"}
+    for name, text in texts.items():
+        (run / name).write_text(text % (deep if name == where else "{}"))
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "report", str(run), "-o", str(tmp_path / "page.html")],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode in (0, 2)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == (1 if done.returncode == 2 else 0)
+    assert (done.returncode == 0) == (tmp_path / "page.html").exists()
+
+
+def test_a_warning_is_one_line(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text('{"schema": 1}')
+    (run / "records.jsonl").write_text('{"schema": 1, "ce')
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "export", str(run)],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr.startswith("bench: ") and done.stderr.count("\n") == 1
