@@ -7,7 +7,8 @@ from bench.store import Run
 from report.frame import Row, at, text
 
 IGNORED = ("load_1min", "absent")  # of a machine: differs always, or tells nothing
-ASKED = ("command", "seed", "samestep")  # of run.json
+ASKED = ("command", "seed", "repeats", "min_time_s", "a_a", "target_ci", "samestep")  # of run.json
+HASH_DIGITS = 12
 
 
 def changes(base: Run, new: Run, old_rows: Sequence[Row], new_rows: Sequence[Row]) -> list[tuple[str, str, str]]:
@@ -15,6 +16,8 @@ def changes(base: Run, new: Run, old_rows: Sequence[Row], new_rows: Sequence[Row
     pairs = [(name, at(base.meta, name), at(new.meta, name)) for name in (*ASKED, "git.commit", "git.dirty")]
     machines = [flat(run.meta.get("machine")) for run in (base, new)]
     pairs += [(f"machine {name}", *(one.get(name) for one in machines)) for name in union(*machines)]
+    sources = [source(rows) for rows in (old_rows, new_rows)]
+    pairs += [(f"code of {name}", *(side.get(name) for side in sources)) for name in union(*sources)]
     for column, label in (("versions_map", ""), ("flags_map", "environment ")):
         sides = [recorded(rows, column) for rows in (old_rows, new_rows)]
         pairs += [(f"{label}{name}", *(side.get(name) for side in sides)) for name in union(*sides)]
@@ -42,6 +45,15 @@ def recorded(rows: Sequence[Row], column: str) -> dict[str, str]:
     for row in rows:
         for name, value in row[column].items():
             found.setdefault(f"{name}", {})[text(value) or "?"] = None
+    return {name: " or ".join(values) for name, values in found.items()}
+
+
+def source(rows: Sequence[Row]) -> dict[str, str]:
+    """Of each framework and workload the hash of the code that was measured."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row["source_hash"]:
+            found.setdefault(f"{row['impl']} {row['workload']}", {})[row["source_hash"][:HASH_DIGITS]] = None
     return {name: " or ".join(values) for name, values in found.items()}
 
 

@@ -179,11 +179,16 @@ def test_machines_and_software_that_differ_come_first(tmp_path: Path, capsys: Sa
         tmp_path / "new",
         store.load(run_of(tmp_path, "x", versions={"torch": "2.13.1", "numpy": "2.4.6"})).records,
         machine=samples.MACHINE | {"cpu": "Another processor", "load_1min": 3.0},
+        repeats=9,
     )
+    old = (new / store.RECORDS_FILE).read_text()
+    (new / store.RECORDS_FILE).write_text(old.replace("source of jax", "other of jax"))
     assert compare(base, new) == 0
     said = capsys.readouterr().out
     assert said.index("Another processor") < said.index("NEW / BASE")
     assert "2.13.1" in said and "load" not in said
+    assert re.search(r"repeats +3 +9", said)
+    assert re.search(r"code of jax lm +source of ja +other of jax", said) and "code of torch" not in said
 
 
 def test_added_and_removed_cells_are_told(tmp_path: Path, capsys: Said) -> None:
