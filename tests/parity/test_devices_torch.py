@@ -33,6 +33,11 @@ RAISE = Edit(
     old="    state.update.step()\n",
     new="    state.update.step()\n    backend.exchange.dist.get_rank() == 1 and fail()\n",
 )
+ROUND = Edit(
+    file="probe.py",
+    old="kind = getattr(torch, stored(request.cell.precision))",
+    new="kind = torch.bfloat16",
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +81,10 @@ def test_measures(place: mutations.Laboratory, tmp_path: Path, workload: str, pr
 
 def test_a_precision_that_one_rank_finds_wrong_ends_all(place: mutations.Laboratory, tmp_path: Path) -> None:
     """Only the first looks; the others do not wait for it to measure what the exchange costs."""
-    cell = several("autoencoder", 2, precision="fp16")
-    found = place.launcher.run(measurement(cell, tmp_path / "cell"), 60.0, tmp_path / "log").fields
-    assert found["status"] == "invalid" and "fp16 was asked for" in found["reason"], found
+    mutant = place.plant("torch", "rounding", [ROUND])
+    request = measurement(several("autoencoder", 2, precision="fp32"), tmp_path / "cell")
+    found = place.launcher.run(request, 60.0, tmp_path / "log", mutant).fields
+    assert found["status"] == "invalid" and "fp32 was asked for" in found["reason"], found
     assert not (tmp_path / "log").read_text().count("Traceback")
 
 

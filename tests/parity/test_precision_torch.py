@@ -25,7 +25,7 @@ DRIFTS = {f"drift('eager', {workload!r}, 'bf16')": 2e-3 for workload in WORKLOAD
 PLANTED = {f"planted({optimizer!r})": optimizer for optimizer in ("adamw", "sgd", "rmsprop", "adamw+clip+cosine")}
 FORMS = {f"forms_of_16_bits({workload!r})": workload for workload in WORKLOADS}
 ALONE = ("probed('eager', 'autoencoder', 'fp16')", "gradients('bf16')", "bias_sums('bf16')", "attention()", "growth()",
-         "overflow()", "planted_tf32()")  # fmt: skip
+         "overflow()", "planted_tf32()", "planted_sums_of_16_bits()")  # fmt: skip
 TRIALS = (*FORMS, *PRODUCTS, *DRIFTS, *PLANTED, *ALONE)
 
 
@@ -61,12 +61,19 @@ def test_float32_that_is_tf32_is_invalid(found: dict[str, Any]) -> None:
     assert "conv y tf32" in told["effective_precision"]["conv"]
 
 
-def test_fp16_convolutions_on_a_processor_add_up_in_16_bits(found: dict[str, Any]) -> None:
-    """PyTorch's own without oneDNN: gradients to kernels are added up image by image in their own type."""
+def test_fp16_convolutions_on_a_processor_are_told_apart(found: dict[str, Any]) -> None:
+    """Without 16-bit instructions they are PyTorch's own, whose gradients to kernels are added up in their own type."""
     told = found["probed('eager', 'autoencoder', 'fp16')"]
     assert told["matmul"] == "fp16"
-    parts = told["conv"].split(", ")
-    assert {part.split(" ", 2)[2] for part in parts if " dw " not in part} <= {"fp16"}
+    if told["conv"] != "fp16":
+        parts = dict(part.rsplit(" fp16", 1) for part in told["conv"].split(", "))
+        assert {name for name, rest in parts.items() if rest} == {"conv dw", "transposed dw"}
+
+
+def test_convolutions_that_add_up_in_16_bits_are_invalid(found: dict[str, Any]) -> None:
+    told = found["planted_sums_of_16_bits()"]
+    assert told["status"] == "invalid"
+    assert "conv y fp16 with sums of fewer bits than float32's" in told["effective_precision"]["conv"]
 
 
 @pytest.mark.parametrize("trial", DRIFTS)

@@ -6,11 +6,13 @@ python -m tests.parity.torch_trials TRIAL…
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -66,21 +68,33 @@ def probed(variant: str, workload: str, kind: str) -> dict[str, str]:
 
 def planted_tf32() -> dict[str, Any]:
     """What a cell of float32 is told whose convolutions take their inputs rounded as tensor cores do for TF32."""
-    request = request_for("autoencoder", "fp32")
-    backend.configure(request)
-    honest = layers.F.conv2d
 
     def rounded(x: torch.Tensor) -> torch.Tensor:
         bits = x.view(torch.int32)
         return x + ((bits + 0x1000 & ~0x1FFF).view(torch.float32) - x).detach()
 
-    def conv2d(x: torch.Tensor, w: torch.Tensor, *more: Any) -> torch.Tensor:
-        return honest(rounded(x), rounded(w), *more)
+    return probed_with("fp32", lambda honest: lambda x, w, *more: honest(rounded(x), rounded(w), *more))
 
-    layers.F.conv2d = conv2d
+
+def planted_sums_of_16_bits() -> dict[str, Any]:
+    """What a cell of fp16 is told whose convolutions add up two halves of their channels in float16."""
+
+    def halved(honest: Any) -> Any:
+        def conv2d(x: torch.Tensor, w: torch.Tensor, *more: Any) -> torch.Tensor:
+            return sum(honest(a, b, *more) for a, b in zip(x.chunk(2, 1), w.chunk(2, 1), strict=True))
+
+        return conv2d
+
+    return probed_with("fp16", halved)
+
+
+def probed_with(kind: str, instead: Callable[[Any], Any]) -> dict[str, Any]:
+    """What the probe tells a cell of the autoencoder if another function takes the place of its convolution."""
+    request = request_for("autoencoder", kind)
+    backend.configure(request)
     found = worker.Found(fields={"status": "ok"})
-    examine.probe_precision(request, probe, found)
-    layers.F.conv2d = honest
+    with mock.patch.object(layers.F, "conv2d", instead(layers.F.conv2d)):
+        examine.probe_precision(request, probe, found)
     return found.fields
 
 
