@@ -137,8 +137,13 @@ def emulated(cell: Mapping[str, Any]) -> bool:
 
 def groups(frame: pd.DataFrame) -> list[Group]:
     """The groups of one run's frame, in the order of workload, size, precision and devices."""
+    return grouped(rows(frame))
+
+
+def grouped(plain: Iterable[Row]) -> list[Group]:
+    """The same, of the frame's rows."""
     by_group: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows(frame):
+    for row in plain:
         by_group.setdefault(tuple(row[name] for name in SAME), []).append(row)
     found = [Group(cells=_cells(members)) for members in by_group.values()]
     return sorted(found, key=lambda group: _group_order(group.first))

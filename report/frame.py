@@ -69,8 +69,9 @@ def frame(runs: Iterable[Run]) -> pd.DataFrame:
 
 def rows(data: pd.DataFrame) -> list[Row]:
     """The frame as plain Python values, None where a value is missing."""
-    plain = data.astype(object).where(data.notna(), None)
-    return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
+    names = [str(name) for name in data.columns]
+    columns = [column.astype(object).where(column.notna(), None).tolist() for _, column in data.items()]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def at(record: Mapping[str, Any], path: str) -> Any:
@@ -96,6 +97,8 @@ def text(value: Any) -> str | None:
 
 def number(value: Any) -> float | None:
     """A float, with the records' strings for non-finite ones; None for anything else."""
+    if type(value) is float:  # most are
+        return value
     if isinstance(value, str):
         return NON_FINITE.get(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
@@ -130,14 +133,21 @@ def _normal(record: Record) -> Record:
 
 def _numbers(value: Any) -> Any:
     match value:
+        case float() | int():
+            return value
         case str():
             return NON_FINITE.get(value, value)
         case dict():
             return {key: _numbers(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
         case list():
-            return [_numbers(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+            return value if _floats(value) else [_numbers(item) for item in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         case _:
             return value
+
+
+def _floats(values: list[Any]) -> bool:
+    """Whether a list holds floats alone, as samples nearly always do: told far faster than each is looked at."""
+    return set(map(type, values)) == {float}
 
 
 def _metric(metric: Metric) -> Column:
@@ -154,7 +164,8 @@ def _sum(name: str) -> Callable[[Record], float | None]:
     """Sum of one value over the windows; None unless every window has it."""
 
     def total(record: Record) -> float | None:
-        found = [number(at(window, name)) for window in items(record["windows"])]
+        windows = (window if isinstance(window, dict) else {} for window in items(record["windows"]))
+        found = [number(window.get(name)) for window in windows]  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
         return math.fsum(value for value in found if value is not None) if found and None not in found else None
 
     return total
@@ -168,9 +179,13 @@ def _losses(record: Record) -> dict[str, list[float]]:
     """Each loss by name, one number a step; not a number where the record has none."""
     found = record["losses"] if isinstance(record["losses"], dict) else {}  # pyright: ignore[reportUnknownVariableType]
     return {
-        str(name): [math.nan if (one := number(value)) is None else one for value in items(values)]  # pyright: ignore[reportUnknownArgumentType]
+        str(name): values if _floats(items(values)) else [_or_nan(value) for value in items(values)]  # pyright: ignore[reportUnknownArgumentType]
         for name, values in found.items()  # pyright: ignore[reportUnknownVariableType]
     }
+
+
+def _or_nan(value: Any) -> float:
+    return math.nan if (found := number(value)) is None else found
 
 
 def _reference_losses(record: Record) -> dict[str, list[float]]:
@@ -180,8 +195,9 @@ def _reference_losses(record: Record) -> dict[str, list[float]]:
 
 def _latency(record: Record) -> list[float]:
     """Seconds of single steps, those that are finite."""
-    found = (number(value) for value in items(record["latency_s"]))
-    return [value for value in found if value is not None and 0 < value < math.inf]
+    found = items(record["latency_s"])
+    found = found if _floats(found) else [_or_nan(value) for value in found]
+    return [value for value in found if 0 < value < math.inf]
 
 
 def _mapping(name: str) -> Callable[[Record], dict[str, Any]]:

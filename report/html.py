@@ -33,11 +33,12 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = [plotly_js(), (HERE / "page.js").read_text(encoding="utf-8")]
+    plotly, script = plotly_js(), (HERE / "page.js").read_text(encoding="utf-8")
     return environment.get_template(template).render(
         **values,
-        policy=POLICY.format(hashes=" ".join(map(source_hash, scripts))),
-        scripts=[Markup(script) for script in scripts],
+        policy=POLICY.format(hashes=" ".join(map(source_hash, (plotly, script)))),
+        plotly=Markup(plotly),
+        script=Markup(script),
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         embedded=embedded,
     )

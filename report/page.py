@@ -14,7 +14,7 @@ from typing import Any
 from bench import store
 from bench.store import Run
 from report import answer, html, images, layout, surroundings, tables
-from report.cells import FRAMEWORKS, Group, framework_order, groups, listed, plural
+from report.cells import FRAMEWORKS, Group, framework_order, grouped, listed, plural
 from report.charts import trend
 from report.charts.trend import Moment
 from report.files import save
@@ -86,8 +86,8 @@ def read(folder: Path) -> tuple[Run, list[str]]:
 
 def part(place: int, run: Run, warned: Sequence[str]) -> Part:
     """What the page shows of a run; `place` tells its charts from another run's."""
-    data = frame([run])
-    found, plain = groups(data), rows(data)
+    plain = rows(frame([run]))
+    found = grouped(plain)
     impls = sorted({cell.impl for group in found for cell in group.cells}, key=framework_order)
     palette = layout.colours(impls)
     return Part(

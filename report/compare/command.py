@@ -50,8 +50,8 @@ def between(base: Path, new: Path, threshold: float | None) -> Compared:
     """NEW against BASE."""
     old, old_said = read(base)
     now, now_said = read(new)
-    old_frame, new_frame = frame([old]), frame([now])
-    found = matching.match_runs(old_frame, new_frame)
+    old_rows, new_rows = rows(frame([old])), rows(frame([now]))
+    found = matching.match_runs(old_rows, new_rows)
     if not found.pairs and not found.failing and not found.diverged:
         raise WrongInput(f"{base} and {new} have no cell in common that ran in both: {nothing(found)}")
     told = differences(found.pairs)
@@ -60,7 +60,7 @@ def between(base: Path, new: Path, threshold: float | None) -> Compared:
     return Compared(
         title=f"{now.name} against {old.name}",
         notices=[*old_said, *now_said],
-        changes=changes.changes(old, now, rows(old_frame), rows(new_frame)),
+        changes=changes.changes(old, now, old_rows, new_rows),
         matching=found,
         found=told,
         regressions=[] if threshold is None else regressions(told, found, threshold),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from bench.record import HARMLESS
-from report.cells import CELL, PRECISIONS, Cell, Group, framework_order, groups
+from report.cells import CELL, PRECISIONS, Cell, Group, framework_order, grouped, groups
 from report.frame import Row
 
 FREE = {"impl": ("impl", "variant", "kernels"), "precision": ("precision",), "variant": ("variant",)}
@@ -43,8 +43,8 @@ Key = tuple[str, str | None]
 Cells = Mapping[Key, tuple[Group, Cell]]
 
 
-def match_runs(base: pd.DataFrame, new: pd.DataFrame) -> Matching:
-    """Cells of two runs, by their identity and by what they train."""
+def match_runs(base: Sequence[Row], new: Sequence[Row]) -> Matching:
+    """Cells of the rows of two runs, by their identity and by what they train."""
     old, now = by_key(base), by_key(new)
     common = [key for key in old if key in now]
     there = {identity for identity, _ in now}
@@ -92,8 +92,8 @@ def order(by: str, row: Row) -> tuple[object, ...]:
     return (PRECISIONS.index(value) if value in PRECISIONS else len(PRECISIONS), value)
 
 
-def by_key(data: pd.DataFrame) -> Cells:
-    return {(cell.id, group.first["spec_hash"]): (group, cell) for group, cell in each(groups(data))}
+def by_key(plain: Sequence[Row]) -> Cells:
+    return {(cell.id, group.first["spec_hash"]): (group, cell) for group, cell in each(grouped(plain))}
 
 
 def each(found: Iterable[Group]) -> list[tuple[Group, Cell]]:

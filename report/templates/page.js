@@ -90,8 +90,8 @@
     for (const one of document.querySelectorAll(".answer")) one.hidden = !(data.answers[one.id] || []).some(chosen);
     for (const row of document.querySelectorAll("tr[data-cell]")) row.hidden = !allChosen(row.dataset.cell);
     tell();
-    refresh(inView);
-    setTimeout(() => refresh());
+    if (window.Plotly) waiting().filter(inView).forEach(draw);
+    idle(drawInTurn);
   }
 
   function tell() {
@@ -122,19 +122,43 @@
     return cells.map((id) => (chosen(id) ? "1" : "0")).join("");
   }
 
+  // plotly.js takes longer to start than all else on the page: it does so when that can be read and filtered.
+  function startPlotly() {
+    if (window.Plotly) return;
+    const script = document.createElement("script");
+    script.textContent = document.getElementById("plotly").textContent;
+    document.head.append(script);
+    drawInTurn();
+  }
+
+  // When the browser has shown what it was asked to and has time; not every browser tells.
+  function idle(what) {
+    (window.requestIdleCallback || setTimeout)(() => what());
+  }
+
   function inView(plot) {
     const { top, bottom } = plot.getBoundingClientRect();
     return top < innerHeight && bottom > 0;
   }
 
-  function refresh(which = () => true) {
-    for (const plot of visible) if (stale.has(plot) && !plot.closest("figure").hidden && which(plot)) draw(plot);
+  // Charts in view or near it that are not drawn as the filters ask.
+  function waiting() {
+    return [...visible].filter((plot) => stale.has(plot) && !plot.closest("figure").hidden);
+  }
+
+  // One chart after another, those in view first, so that the first is seen before the last is drawn.
+  function drawInTurn() {
+    if (!window.Plotly) return;
+    const found = waiting();
+    if (!found.length) return;
+    draw(found.find(inView) || found[0]);
+    setTimeout(drawInTurn);
   }
 
   // A closed <details> has no size and is never in view.
   const observer = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) visible[isIntersecting ? "add" : "delete"](target);
-    refresh();
+    drawInTurn();
   }, { rootMargin: "150px 0px" });
 
   // The command that repeats a cell
@@ -195,6 +219,7 @@
   }
 
   function print() {
+    startPlotly();
     for (const plot of plots) if (stale.has(plot) && plot.offsetParent) draw(plot);
     shrinkable(true);
   }
@@ -215,4 +240,5 @@
   filter();
   for (const plot of plots) observer.observe(plot);
   document.documentElement.dataset.ready = "yes";
+  idle(startPlotly);
 })();
