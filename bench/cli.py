@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from bench.spec import WrongInput
+from bench.text import plain
 
 app = typer.Typer(
     name="bench",
@@ -24,7 +25,8 @@ app = typer.Typer(
     help="""The same training step in PyTorch, TensorFlow and JAX: measured, and proven to be the same.
 
     bench run measures and writes a report, bench verify proves, bench report, bench compare and
-    bench export show, bench list tells what there is. Lists are comma-separated; all is allowed.
+    bench export show, bench merge makes one run of several, bench list tells what there is. Lists are
+    comma-separated; all is allowed.
     """,
 )
 
@@ -240,6 +242,23 @@ def export(
     reporter("exports").export(run, format, out)
 
 
+@app.command()
+def merge(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of two runs or more.", metavar="RUN RUN…")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new run's folder.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Although machines or mathematics differ; the new run says so.")
+    ] = False,
+) -> None:
+    """Make one run of several, such as two nights on the same machine: their records in a new folder.
+
+    Rounds are counted on from run to run, so that none is taken for another's. The runs themselves stay as they are.
+    """
+    from bench import merge as merger
+
+    print(merger.merge(runs, out, force=force))
+
+
 @contextmanager
 def no_collection() -> Generator[None]:
     """Of a short life with many objects, a third would go into looking for cycles among them."""
@@ -290,7 +309,7 @@ def main() -> None:
 
 def one_line(message: Warning | str, *_: Any) -> str:
     """A warning for people: without the place in the source, which tells them nothing."""
-    return f"bench: {message}\n"
+    return f"bench: {plain(str(message))}\n"
 
 
 def guard(command: Callable[[], Any]) -> int:
@@ -299,7 +318,7 @@ def guard(command: Callable[[], Any]) -> int:
         return code if isinstance(code, int) else 0
     except (WrongInput, typer.TyperException) as error:
         text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        print(f"bench: {' '.join(text.split())}", file=sys.stderr)
+        print(f"bench: {plain(' '.join(text.split()))}", file=sys.stderr)
         return 2
     except RecursionError:
         print("bench: a file is nested deeper than any that samestep writes, and was not read", file=sys.stderr)

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from bench.reading import parsed
+
 Record = dict[str, Any]
 
 # 1: the first, one device, float64 and float32 on cpu
@@ -50,6 +52,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "threads": ("intra", "inter", "affinity", "total"),
 }
 NULL_WITHOUT_REASON = ("reason", "log_tail")  # null says that there is nothing to say
+IDENTITY = {"schema": int, "cell": dict, "cell_id": str, "status": str}  # without these it is no record
 LATER = "not measured by this version"
 
 
@@ -103,10 +106,10 @@ def decode(line: str) -> Record:
     """The record of one line.
 
     Raises:
-        ValueError: the line is no JSON object or lacks a field that identifies it.
+        ValueError: the line is no JSON object, lacks a field that identifies it, or is nested too deep.
     """
-    record = json.loads(line)
-    if not isinstance(record, dict) or not {"schema", "cell", "cell_id", "status"} <= set(record):  # pyright: ignore[reportUnknownArgumentType]
+    record = parsed(line)
+    if not isinstance(record, dict) or any(type(record.get(name)) is not kind for name, kind in IDENTITY.items()):  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         raise ValueError("not a record")
     return record  # pyright: ignore[reportUnknownVariableType]
 

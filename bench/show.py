@@ -16,6 +16,7 @@ from bench.plan import Job
 from bench.record import Record
 from bench.spec import Cell
 from bench.stats import anomalies, arms, scaling
+from bench.text import plain
 from bench.units import scaled
 
 # Markup is off: what is shown comes from logs and package names, and [torch] is no colour.
@@ -24,7 +25,7 @@ output = Console(highlight=False, markup=False, width=None if sys.stdout.isatty(
 
 
 def note(text: str) -> None:
-    errors.print(text)
+    errors.print(plain(text))
 
 
 def clock(seconds: float) -> str:
@@ -57,7 +58,7 @@ class Progress:
     def note(self, text: str) -> None:
         """Something that is no cell of the run is under way."""
         if self.status:
-            self.status.update(Text(text))
+            self.status.update(Text(plain(text)))
         else:
             note(text)
 
@@ -140,7 +141,7 @@ def summary(records: Sequence[Record], target: float | None = None) -> Table:
         if ok:
             table.add_row(*name, *_figures(ok, target), _verdict(group, ok), marks(ok))
         else:
-            table.add_row(*name, group[0]["status"], "", "", "", group[0]["reason"] or "", "")
+            table.add_row(*name, group[0]["status"], "", "", "", plain(group[0]["reason"] or ""), "")
     return table
 
 
@@ -251,5 +252,5 @@ def rows(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
     """A plain table on standard output."""
     table = Table(*head, box=box.SIMPLE)
     for line in lines:
-        table.add_row(*(str(value) for value in line))
+        table.add_row(*(plain(str(value)) for value in line))
     output.print(table)

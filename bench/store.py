@@ -3,16 +3,19 @@
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import record
+from bench import reading, record
+from bench.reading import LIMITS, Limits
 from bench.record import Record
 from bench.spec import WrongInput
+from bench.upgrade import upgraded
 
 RUN_FILE, RECORDS_FILE, LOGS = "run.json", "records.jsonl", "logs"
+MAX_WARNINGS = 10  # lines of a file that are told one by one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,32 +63,49 @@ def _write_flushed(path: Path, mode: str, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def load(folder: Path) -> Run:
-    """Read a run; a line that is no whole record is skipped with a warning.
+def load(folder: Path, limits: Limits = LIMITS) -> Run:
+    """Read a run, its records as this version's schema has them; a line that is no whole record is skipped.
+
+    Warns of what was skipped.
 
     Raises:
-        WrongInput: no run there, one that cannot be read, or one written by a newer version.
+        WrongInput: no run there, one that cannot be read or is too large, or one written by a newer version.
     """
     if not (folder / RUN_FILE).is_file():
         raise WrongInput(f"{folder} is no run: it has no {RUN_FILE}; give a folder that `bench run` has written")
     try:
-        meta = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-        path = folder / RECORDS_FILE
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        meta = reading.parsed(reading.whole(folder, RUN_FILE, limits.run_bytes).decode())
+        there = os.path.lexists(folder / RECORDS_FILE)
+        lines = reading.lines(folder, RECORDS_FILE, limits) if there else ()
+        found = [(number, *_decoded(line)) for number, line in lines]
     except (OSError, ValueError) as error:
         raise WrongInput(f"cannot read the run {folder}: {error}") from error
     if not isinstance(meta, dict):
         raise WrongInput(f"cannot read the run {folder}: {RUN_FILE} holds no JSON object")
-    records = [found for number, line in enumerate(lines, 1) if (found := _decode(line, path, number))]
-    for schema in [meta.get("schema"), *(found["schema"] for found in records)]:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        if not isinstance(schema, int) or schema > record.SCHEMA:
-            raise WrongInput(f"{folder} has schema {schema}, this version reads up to {record.SCHEMA}: update samestep")
-    return Run(name=folder.resolve().name, folder=folder, meta=meta, records=records)  # pyright: ignore[reportUnknownArgumentType]
+    _warn(folder / RECORDS_FILE, [(number, why) for number, _, why in found if why])
+    records = [one for _, one, _ in found if one is not None]
+    for schema in [meta.get("schema"), *(one["schema"] for one in records)]:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if type(schema) is not int or not 1 <= schema <= record.SCHEMA:  # pyright: ignore[reportUnknownArgumentType]
+            raise WrongInput(
+                f"{folder} has schema {schema!r:.40}, this version reads up to {record.SCHEMA}: update samestep"
+            )
+    return Run(name=folder.resolve().name, folder=folder, meta=meta, records=[upgraded(one) for one in records])  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _decode(line: str, path: Path, number: int) -> Record | None:
+def _decoded(line: bytes) -> tuple[Record | None, str]:
+    """The record of a line, and what a reader should know of it."""
+    text = line.decode("utf-8", "replace")
     try:
-        return record.decode(line)
+        found = record.decode(text)
+    except reading.TooDeep:
+        return None, f"is nested deeper than {reading.MAX_DEPTH} levels and was skipped"
     except ValueError:
-        warnings.warn(f"{path} line {number} is no whole record and was skipped", stacklevel=3)
-        return None
+        return None, "is no whole record and was skipped"
+    return found, "holds bytes that are no text (UTF-8)" if "\ufffd" in text and text.encode() != line else ""
+
+
+def _warn(path: Path, said: Sequence[tuple[int, str]]) -> None:
+    for number, why in said[:MAX_WARNINGS]:
+        warnings.warn(f"{path} line {number} {why}", stacklevel=3)
+    if len(said) > MAX_WARNINGS:
+        warnings.warn(f"{path}: the same of {len(said) - MAX_WARNINGS} further lines", stacklevel=3)

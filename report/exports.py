@@ -13,6 +13,7 @@ import pandas as pd
 
 from bench import store
 from bench.store import Run, WrongInput
+from bench.text import plain
 from report.files import save
 from report.frame import FLAT, frame
 
@@ -39,7 +40,12 @@ def export(run: Path, format: str, out: Path | None) -> None:
     elif isinstance(content, bytes):
         sys.stdout.buffer.write(content)
     else:
-        sys.stdout.write(content)
+        sys.stdout.write(shown(content) if sys.stdout.isatty() else content)
+
+
+def shown(content: str) -> str:
+    """The text as a terminal may have it, line by line."""
+    return "".join(f"{plain(line)}\n" for line in content.removesuffix("\n").split("\n"))
 
 
 def flat(runs: Sequence[Run]) -> pd.DataFrame:
@@ -66,8 +72,8 @@ def _unarmed(value: Any) -> Any:
 def to_json(found: pd.DataFrame) -> str:
     """A list of objects, null where a value is missing."""
     told = iso(found)
-    plain = told.astype(object).where(told.notna(), None)
-    return json.dumps([_encoded(row) for row in plain.to_dict("records")], indent=1) + "\n"
+    values = told.astype(object).where(told.notna(), None)
+    return json.dumps([_encoded(row) for row in values.to_dict("records")], indent=1) + "\n"
 
 
 def _encoded(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -102,8 +108,7 @@ def _readable(value: Any) -> str:
 
 def literal(text: str) -> str:
     """Text that Markdown shows as it stands: one line, no tags, no links, no table's end."""
-    plain = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).encode("utf-8", "replace").decode()
-    return re.sub(r"([\\`*_\[\]|~#!@])", r"\\\1", html.escape(plain, quote=False))
+    return re.sub(r"([\\`*_\[\]|~#!@])", r"\\\1", html.escape(plain(text), quote=False))
 
 
 FORMATS: Mapping[str, Callable[[pd.DataFrame], str | bytes]] = {

@@ -1,17 +1,16 @@
 """A comparison as text: for a terminal, and as Markdown for a pull request."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from bench.stats import MIN_REPEATS, Estimate
+from bench.text import plain
 from bench.units import digits
 from report.cells import FRAMEWORKS, plural
 from report.compare.comparison import Compared
 from report.compare.differences import RATE, Difference, mean_ratio
 from report.exports import literal
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 HEAD = ("cell", "metric", "NEW / BASE", "95 % interval", "p (Holm)", "verdict", "would have seen", "repeats", "but")
 WORDS = ("slower", "more", "faster", "less", "same", "undecided")
 
@@ -107,23 +106,26 @@ def gate(found: Compared) -> str | None:
 
 def terminal(found: Compared) -> str:
     """Blocks of aligned text."""
-    blocks = [found.title, summary(found)]
+    blocks = [plain(found.title), summary(found)]
     if found.changes:
         blocks.append("\n".join(["What differs", *columns([("", "BASE", "NEW"), *found.changes])]))
     blocks.append("\n".join(columns([HEAD, *map(line, found.found)])))
     if told := means(found.found):
         blocks.append(
             "\n".join(
-                ["Geometric mean of throughput, NEW / BASE", *(f"  {who}: {mean_text(mean)}" for who, mean in told)]
+                [
+                    "Geometric mean of throughput, NEW / BASE",
+                    *(f"  {plain(who)}: {mean_text(mean)}" for who, mean in told),
+                ]
             )
         )
-    blocks += ["\n".join([title, *(f"  {clean(name)}" for name in names)]) for title, names in lists(found)]
+    blocks += ["\n".join([title, *(f"  {plain(name)}" for name in names)]) for title, names in lists(found)]
     return "\n\n".join([*blocks, *([told] if (told := gate(found)) else [])])
 
 
 def columns(table: Sequence[Sequence[str]]) -> list[str]:
     """Rows of text in aligned columns; a column that is empty below its head is left out."""
-    rows = [[shortened(clean(cell)) for cell in row] for row in table]
+    rows = [[shortened(plain(cell)) for cell in row] for row in table]
     kept = [n for n in range(len(rows[0])) if n == 0 or any(row[n] for row in rows[1:])]
     widths = [max(len(row[n]) for row in rows) for n in kept]
     return ["  ".join(row[n].ljust(width) for n, width in zip(kept, widths, strict=True)).rstrip() for row in rows]
@@ -131,11 +133,6 @@ def columns(table: Sequence[Sequence[str]]) -> list[str]:
 
 def shortened(cell: str) -> str:
     return cell if len(cell) <= 100 else f"{cell[:99]}…"
-
-
-def clean(cell: str) -> str:
-    """Without what would move a terminal's cursor or colour it."""
-    return CONTROL.sub(" ", cell).encode("utf-8", "replace").decode()
 
 
 def markdown(found: Compared) -> str:
