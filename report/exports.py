@@ -17,7 +17,7 @@ from bench.text import plain
 from report.files import save
 from report.frame import FLAT, frame
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # spreadsheets run text that starts with one of these
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # spreadsheets run text that starts with one of these
 SHOWN = (  # columns of the Markdown table: all would be too wide to read
     "workload", "size", "impl", "variant", "precision", "devices", "repeat", "status", "verdict", "throughput_per_s",
     "step_s", "host_memory_bytes", "device_memory_bytes", "cold_start_s", "cell_id", "reason",
@@ -66,7 +66,11 @@ def to_csv(found: pd.DataFrame) -> str:
 
 
 def _unarmed(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """No formula, and within it no line of its own: CSV quotes a line feed, and a carriage return it does not."""
+    if not isinstance(value, str):
+        return value
+    found = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{found}" if FORMULA.match(value) else found
 
 
 def to_json(found: pd.DataFrame) -> str:

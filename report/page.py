@@ -122,6 +122,8 @@ def facts(meta: Mapping[str, Any], plain: Sequence[Row]) -> Iterator[tuple[str, 
     cpu, cores = text(at(meta, "machine.cpu")), number(at(meta, "machine.cores_physical"))
     if cpu:
         yield "Machine", f"{cpu}, {plural(int(cores), 'core')}" if cores else cpu
+    if merged := [text(at(one, "name")) or "?" for one in items(meta.get("merged"))]:
+        yield "Merged from", listed(merged)
     if repeats := number(meta.get("repeats")):
         each = f"{plural(int(repeats), 'repeat')} of each cell"
         yield "Measured", f"{plural(len(plain), 'record')}, {each}, each in a process of its own"
@@ -145,6 +147,8 @@ def notices(meta: Mapping[str, Any], found: Sequence[Group], plain: Sequence[Row
     planned = {text(one) for one in items(meta.get("plan"))}
     if missing := planned - {row["cell_id"] for row in plain}:
         yield f"The run did not finish: {len(missing)} of {plural(len(planned), 'planned cell')} left no record."
+    if forced := [text(one) or "?" for one in items(meta.get("forced"))]:
+        yield f"Runs were merged by force although they do not belong together: {'; '.join(forced)}."
     for group in found:
         starts = {row["start"] for cell in group.cells for row in cell.ok if row["start"]}
         if len(starts) > 1:
