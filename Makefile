@@ -4,12 +4,14 @@
 # make verify-all  prove every workload, variant and optimizer, on 1 to 8 devices, and catch every planted mistake; tables in docs/
 # make ci          what continuous integration runs: both
 # make example     measure the run in results/example again, its pages and the pictures in docs/ (ten minutes, a quiet machine)
+# make fuzz        a minute of odd bytes on what reads runs
+# make audit       whether known weaknesses are in the pinned packages; asks PyPI
 # make proofs      verify-all, and ship its proofs with the package
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup bench test check unit browser verify verify-all proofs ci figures example example-pages clean
+.PHONY: setup bench test check unit browser security fuzz audit verify verify-all proofs ci figures example example-pages clean
 
 setup: .venv/ready
 
@@ -29,10 +31,26 @@ test: setup check browser
 unit: setup
 	$(BIN)/python -m pytest tests/unit tests/contract
 
-check: setup
+check: setup security
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# What is left out, and why, stands in pyproject.toml and beside the line.
+security: setup
+	$(BIN)/bandit -q -c pyproject.toml -r bench impls report scripts
+
+# Finds stay in tests/fuzz/findings, which the ordinary tests read again; what is worth a second look goes to build/.
+FUZZ_SECONDS ?= 60
+fuzz: setup
+	mkdir -p build/fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) build/fuzz
+
+# In an environment of its own: what it needs is no part of the package. Fails where a package could not be looked up.
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet -c constraints.txt pip-audit
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 # The report is tested in a real browser.
 browser:
@@ -51,7 +69,7 @@ verify-all: verify
 proofs:
 	$(MAKE) verify SHIP=--ship
 
-ci: test verify-all
+ci: test fuzz verify-all
 
 # A small run that was measured, its report and a comparison, as they lie in the repository.
 example: setup

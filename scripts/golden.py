@@ -63,7 +63,8 @@ def train(cell: Cell) -> dict[str, list[float]]:
     request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
     variables = manifests.find()[IMPL].variables(request)
     if variables.items() - os.environ.items():  # some are read when the process starts
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **variables})
+        words = [sys.executable, *sys.argv]  # this program again
+        os.execve(sys.executable, words, {**os.environ, **variables})  # nosec B606
     from impls.torch import backend
 
     backend.configure(request)

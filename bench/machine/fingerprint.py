@@ -85,7 +85,8 @@ def git_state() -> dict[str, Any] | None:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", root, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+    words = ["git", "-C", root, *arguments]  # whichever git is on the user's own PATH
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def command() -> list[str]:
