@@ -19,7 +19,7 @@ from report.charts import trend
 from report.charts.trend import Moment
 from report.files import save
 from report.filters import cell_data, filters
-from report.frame import Row, at, frame, items, number, rows, text, whole
+from report.frame import Row, at, frame, items, rows, text, whole
 from report.panels import Section, Table
 from report.sections import sections
 
@@ -119,13 +119,13 @@ def facts(meta: Mapping[str, Any], plain: Sequence[Row]) -> Iterator[tuple[str, 
         yield "Command", shlex.join(command)
     if date := _date(meta.get("started_at")):
         yield "Started", date
-    cpu, cores = text(at(meta, "machine.cpu")), number(at(meta, "machine.cores_physical"))
+    cpu, cores = text(at(meta, "machine.cpu")), whole(at(meta, "machine.cores_physical"))
     if cpu:
-        yield "Machine", f"{cpu}, {plural(int(cores), 'core')}" if cores else cpu
+        yield "Machine", f"{cpu}, {plural(cores, 'core')}" if cores else cpu
     if merged := [text(at(one, "name")) or "?" for one in items(meta.get("merged"))]:
         yield "Merged from", listed(merged)
-    if repeats := number(meta.get("repeats")):
-        each = f"{plural(int(repeats), 'repeat')} of each cell"
+    if repeats := whole(meta.get("repeats")):
+        each = f"{plural(repeats, 'repeat')} of each cell"
         yield "Measured", f"{plural(len(plain), 'record')}, {each}, each in a process of its own"
     commit, dirty = text(at(meta, "git.commit")), at(meta, "git.dirty")
     version = f"samestep {text(meta.get('samestep')) or '?'}"

@@ -211,3 +211,10 @@ def test_json_exports_hold_what_records_do(hostile: Path, capsys: pytest.Capture
     exports.export(hostile, "json", None)
     found = json.loads(capsys.readouterr().out)
     assert {row["reason"] for row in found} == {BAD}
+
+
+@pytest.mark.parametrize("odd", ["inf", "nan", "-inf", 1e308, -1, 0.5, True, [], {}, "x", 10**30])
+def test_no_number_of_run_json_stops_the_page(tmp_path: Path, odd: Any) -> None:
+    machine = {"cpu": "A processor", "cores_physical": odd, "memory_bytes": odd, "load_1min": odd, "cores_used": [odd]}
+    meta = {"machine": machine, "repeats": odd, "seed": odd, "started_at": odd, "plan": [odd], "samestep": odd}
+    read(samples.write_run(tmp_path / "run", samples.all_ok(["jax"], ["lm"], 1), **meta))
