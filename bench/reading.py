@@ -3,7 +3,7 @@
 import json
 import os
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,16 +125,18 @@ CONSTANTS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 DECODER = json.JSONDecoder(parse_int=_number, parse_constant=CONSTANTS.__getitem__)
 
 
+OPEN = (dict, list)
+
+
+def within(value: Any) -> Iterable[Any]:
+    return value.values() if type(value) is dict else value  # pyright: ignore[reportUnknownVariableType]
+
+
 def too_deep(value: Any) -> bool:
     """Whether it is, found level by level: the readers of a record go down by recursion."""
     level: list[Any] = [[value]]
     for _ in range(MAX_DEPTH + 1):
-        level = [
-            inner
-            for one in level
-            for inner in (one.values() if type(one) is dict else one)
-            if type(inner) is dict or type(inner) is list
-        ]
+        level = [inner for one in level for inner in within(one) if type(inner) in OPEN]
         if not level:
             return False
     return True

@@ -62,7 +62,7 @@ def _step(record: Record, reasons: Mapping[str, str]) -> Record:
     found["absent"] |= absent if isinstance(absent, dict) else {}
     for name, reason in reasons.items():
         field, _, part = name.partition(".")
-        value = found.get(field)
+        value: Any = found.get(field)
         if part and not isinstance(value, dict | list):
             continue
         found[field] = _nulled(value, part) if part else None
@@ -70,10 +70,10 @@ def _step(record: Record, reasons: Mapping[str, str]) -> Record:
     return found
 
 
-def _nulled(value: object, part: str) -> object:
+def _nulled(value: Any, part: str) -> Any:
     if isinstance(value, list):
         return [_nulled(one, part) for one in value]  # pyright: ignore[reportUnknownVariableType]
-    return {**value, part: None} if isinstance(value, dict) else value
+    return value | {part: None} if isinstance(value, dict) else value  # pyright: ignore[reportUnknownVariableType]
 
 
 def _has(record: Record, name: str) -> bool:

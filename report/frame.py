@@ -15,7 +15,7 @@ import pandas as pd
 from bench import store
 from bench.metrics import METRICS, NOISE, Metric
 from bench.record import FIELDS, Record
-from bench.store import Run
+from bench.store import LIMITS, Limits, Run
 
 Kind = Literal["text", "whole", "number", "time", "object"]
 Row = dict[str, Any]  # one record as the frame holds it, by column; None where missing
@@ -50,15 +50,15 @@ class Column:
     value: Callable[[Record], Any]
 
 
-def load(*paths: Path | str) -> pd.DataFrame:
+def load(*paths: Path | str, limits: Limits = LIMITS) -> pd.DataFrame:
     """The frame of some runs' folders, one row a record: what reports, comparisons and exports are made from.
 
     `report.load("results/monday", "results/friday").groupby(["run", "impl"])["step_s"].median()`
 
     Raises:
-        WrongInput: no run there, or one that cannot be read.
+        WrongInput: no run there, or one that cannot be read or is larger than the limits.
     """
-    return frame([store.load(Path(path)) for path in paths])
+    return frame([store.load(Path(path), limits) for path in paths])
 
 
 def frame(runs: Iterable[Run]) -> pd.DataFrame:
