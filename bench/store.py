@@ -71,9 +71,9 @@ def load(folder: Path, limits: Limits = LIMITS) -> Run:
     Raises:
         WrongInput: no run there, one that cannot be read or is too large, or one written by a newer version.
     """
-    if not (folder / RUN_FILE).is_file():
-        raise WrongInput(f"{folder} is no run: it has no {RUN_FILE}; give a folder that `bench run` has written")
     try:
+        if not (folder / RUN_FILE).is_file():
+            raise WrongInput(f"{folder} is no run: it has no {RUN_FILE}; give a folder that `bench run` has written")
         meta = reading.parsed(reading.whole(folder, RUN_FILE, limits.run_bytes).decode())
         there = os.path.lexists(folder / RECORDS_FILE)
         lines = reading.lines(folder, RECORDS_FILE, limits) if there else ()

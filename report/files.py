@@ -13,6 +13,25 @@ def save(target: Path, content: str | bytes) -> None:
         WrongInput: the target is a folder, a device, a run's data or a link in a run's folder, or cannot be written.
             Nothing was changed then.
     """
+    try:
+        target = checked(target)
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")  # none that was laid out beforehand
+        try:
+            with part.open("xb") as file:
+                file.write(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise WrongInput(f"cannot write {target}: {error.strerror}; name another file with -o") from error
+
+
+def checked(target: Path) -> Path:
+    """The target with its links followed, which must be the user's own.
+
+    Raises:
+        WrongInput: it is nothing that can be written over.
+    """
     if target.is_symlink() and (target.parent / RUN_FILE).exists():
         raise WrongInput(f"cannot write {target}: it is a link in a run's folder; name another file with -o")
     try:
@@ -25,11 +44,4 @@ def save(target: Path, content: str | bytes) -> None:
         )
     if target.name in (RUN_FILE, RECORDS_FILE) and (target.parent / RUN_FILE).exists():
         raise WrongInput(f"cannot write {target}: a run's own data lies there; name another file with -o")
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")  # none that could be laid out beforehand
-    try:
-        with part.open("xb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode("utf-8", "replace"))
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise WrongInput(f"cannot write {target}: {error.strerror}; name another file with -o") from error
+    return target

@@ -20,7 +20,7 @@ def reference(group: Group, name: str) -> Sequence[float]:
 
 
 def loss_names(group: Group) -> list[str]:
-    return list(dict.fromkeys(name for cell in group.cells for name in cell.losses()))
+    return list(dict.fromkeys(name for cell in group.cells for name, curve in cell.losses().items() if curve))
 
 
 def differences(base: Sequence[float], other: Sequence[float]) -> list[float]:

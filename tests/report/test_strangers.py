@@ -218,3 +218,9 @@ def test_no_number_of_run_json_stops_the_page(tmp_path: Path, odd: Any) -> None:
     machine = {"cpu": "A processor", "cores_physical": odd, "memory_bytes": odd, "load_1min": odd, "cores_used": [odd]}
     meta = {"machine": machine, "repeats": odd, "seed": odd, "started_at": odd, "plan": [odd], "samestep": odd}
     read(samples.write_run(tmp_path / "run", samples.all_ok(["jax"], ["lm"], 1), **meta))
+
+
+def test_a_name_that_no_disk_takes_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(WrongInput, match="File name too long"):
+        save(tmp_path / ("x" * 5000), "new")
+    assert list(tmp_path.iterdir()) == []

@@ -57,6 +57,7 @@ WRONG = [
     (["verify", "--impl", "jacks"], "unknown impl 'jacks'"),
     (["report", "nowhere"], "nowhere is no run"),
     (["export", "nowhere"], "nowhere is no run"),
+    (["export", "x" * 5000], "cannot read the run"),
     (["merge", "-o", "out"], "Missing argument 'RUN RUN…'"),
     (["merge", "one", "two"], "Missing option '--out'"),
     (["merge", "one", "-o", "out"], "give two runs or more"),
