@@ -198,13 +198,24 @@ def test_a_link_of_the_users_own_is_followed(good_run: Path, tmp_path: Path) -> 
         save(tmp_path / "loop", "new")
 
 
-def test_no_link_laid_out_beforehand_is_written_through(good_run: Path, tmp_path: Path) -> None:
-    import os
-
+def test_no_link_laid_out_beforehand_is_written_through(
+    good_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can know the name of the part that is written first; even so."""
+    monkeypatch.setattr("secrets.token_hex", lambda _: "known")
     (tmp_path / "precious").write_text("precious")
-    (good_run / f".report.html.{os.getpid()}.part").symlink_to(tmp_path / "precious")
-    page.write([good_run], good_run / "report.html")
-    assert (tmp_path / "precious").read_text() == "precious" and (good_run / "report.html").stat().st_size > 1000
+    (good_run / ".report.html.known.part").symlink_to(tmp_path / "precious")
+    with pytest.raises(WrongInput, match="File exists"):
+        page.write([good_run], good_run / "report.html")
+    assert (tmp_path / "precious").read_text() == "precious" and not (good_run / "report.html").exists()
+
+
+def test_a_framework_of_any_name_moves_no_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [samples.make_record(samples.make_cell("gan", BAD, variant=BAD), n) for n in range(3)]
+    runs = [samples.write_run(tmp_path / name, records) for name in ("\x1b[31mbase", "new\u202e")]
+    command.compare(runs, by=None, base=None, format="table", out=None, threshold=0.05)
+    told = capsys.readouterr().out
+    assert TERMINAL.findall(told) == [] and told.count("window.hacked") >= 2
 
 
 def test_json_exports_hold_what_records_do(hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:

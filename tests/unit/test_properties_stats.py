@@ -14,6 +14,7 @@ from bench.stats.compare import compare, smallest_visible, verdict
 above_zero = st.floats(1e-9, 1e9)
 values = st.lists(above_zero, min_size=1, max_size=12)
 rounds = st.dictionaries(st.integers(0, 8), above_zero, min_size=1)
+apart = st.dictionaries(st.integers(100, 108), above_zero, min_size=1)  # rounds of another run
 p_values = st.lists(st.none() | st.floats(0, 1), max_size=12)
 close: Any = pytest.approx
 
@@ -43,7 +44,7 @@ def test_another_unit_changes_no_ratio(found: list[float], factor: float) -> Non
         assert other.low == close(factor * one.low, rel=1e-6)
 
 
-@given(rounds, rounds, st.floats(1e-3, 1e3))
+@given(rounds, rounds | apart, st.floats(1e-3, 1e3))
 def test_another_unit_changes_no_comparison(new: dict[int, float], base: dict[int, float], factor: float) -> None:
     one = compare(new, base)
     other = compare({k: factor * v for k, v in new.items()}, {k: factor * v for k, v in base.items()})
@@ -60,13 +61,13 @@ def test_the_order_of_repeats_never_matters(found: list[float], seed: int) -> No
     assert stats.enough(shuffled, 0.02) == stats.enough(found, 0.02)
 
 
-@given(rounds, rounds, st.integers(0, 99))
+@given(rounds, rounds | apart, st.integers(0, 99))
 def test_the_order_of_rounds_never_matters(new: dict[int, float], base: dict[int, float], seed: int) -> None:
     shuffled = [dict(random.Random(seed).sample(list(side.items()), len(side))) for side in (new, base)]
     assert compare(*shuffled) == compare(new, base)
 
 
-@given(rounds, rounds)
+@given(rounds, rounds | apart)
 def test_sides_exchanged_turn_the_ratio_over(new: dict[int, float], base: dict[int, float]) -> None:
     one, other = compare(new, base), compare(base, new)
     assert one.ratio * other.ratio == close(1, rel=1e-9)
@@ -112,7 +113,7 @@ def test_one_more_test_names_no_more(found: list[float | None], p: float) -> Non
     assert all(one is None or (other is not None and other >= one) for one, other in zip(before, after, strict=True))
 
 
-@given(rounds, rounds, st.integers(1, 50))
+@given(rounds, rounds | apart, st.integers(1, 50))
 def test_what_is_visible_grows_with_the_number_of_tests(
     new: dict[int, float], base: dict[int, float], tests: int
 ) -> None:
