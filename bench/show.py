@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import metrics, record, rounds, stats
+from bench import metrics, record, rounds, stats, workloads
 from bench.plan import Job
 from bench.record import Record
 from bench.spec import Cell
@@ -89,8 +89,10 @@ class Progress:
 
 
 def label(cell: Cell) -> str:
-    """A cell's short name, with its arm."""
-    return f"{cell.label}{arm({'arm': cell.arm})}"
+    """A cell's short name, with its batch where that is not the size's own, and its arm."""
+    batch = cell.global_batch if cell.scaling == "strong" else cell.batch_per_device
+    told = "" if batch == workloads.get(cell.workload, cell.size).batch else f" batch {batch}"
+    return f"{cell.label}{told}{arm({'arm': cell.arm})}"
 
 
 def arm(cell: Mapping[str, Any]) -> str:
