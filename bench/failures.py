@@ -1,5 +1,10 @@
 """What an exception of a cell is called: lack of memory above all, which everyone tells in words of their own."""
 
+import ctypes
+import sys
+from pathlib import Path
+
+from bench.machine import memory
 from bench.precision import MIXED
 
 UNSUPPORTED_SIGNS = ("not implemented", "unimplemented", "not supported", "unsupported", "no registered")
@@ -22,6 +27,7 @@ NOT_OOM_SIGNS = (  # lines that hold a sign and tell something else
     "shared memory",  # that of a kernel within the device, whatever the batch
     "larger than max",  # a message of gRPC
 )
+CALL_FAILED = "API call failed"  # what a compiled program of PyTorch says
 WORDS = 300  # characters of a reason
 DEPTH = 10  # exceptions that one was raised from
 
@@ -47,8 +53,10 @@ def lack_of_memory(error: BaseException) -> str | None:
             break
         if isinstance(cause, MemoryError):
             return first_line(cause)
-        if not isinstance(cause, MISTAKES) and telling_line(f"{type(cause).__name__}: {cause}"):
-            return telling_line(str(cause)) or first_line(cause)
+        if not isinstance(cause, MISTAKES) and telling_line(f"{type(cause).__name__}: {words(cause)}"):
+            return telling_line(words(cause)) or first_line(cause)
+        if (found := without_words(cause)) is not None:
+            return found
         cause = cause.__cause__
     return None
 
@@ -58,8 +66,38 @@ def reason_of(error: BaseException, phase: str) -> str:
     return f"{type(error).__name__} in {phase}: {(lack_of_memory(error) or first_line(error))[:WORDS]}"
 
 
+def words(error: BaseException) -> str:
+    """What an exception says; where a program of PyTorch says only which call has failed, before that what it said."""
+    said = str(error)
+    return f"{kept_words()}\n{said}".strip() if CALL_FAILED in said else said
+
+
+def without_words(error: BaseException, process: Path = memory.PROCESS) -> str | None:
+    """What stands for the words of a call that failed without any, close to a limit on this process's memory."""
+    if CALL_FAILED not in str(error) or kept_words():
+        return None
+    limit, held = memory.limit_of(process), (memory.resident(process) or {}).get("VmHWM")
+    if limit is None or held is None or not memory.is_near(held, limit):
+        return None
+    return f"a call failed, as the process held {held} bytes and may have {limit}: {str(error)[:40]}"
+
+
+def kept_words() -> str:
+    """What the C interface of PyTorch, if that is there, has kept of the last exception in this thread."""
+    torch = sys.modules.get("torch")
+    if torch is None or torch.__file__ is None:
+        return ""
+    try:
+        library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        ask = library.torch_exception_get_what_without_backtrace
+        ask.restype = ctypes.c_char_p
+        return (ask() or b"").decode(errors="replace")
+    except (OSError, AttributeError):
+        return ""
+
+
 def first_line(error: BaseException) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0]
+    return (words(error).strip() or repr(error)).splitlines()[0]
 
 
 def telling_line(text: str) -> str | None:

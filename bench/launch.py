@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from bench import oom, ranks
+from bench.machine import memory
 from bench.manifests import Manifest
 from bench.processes import become_subreaper, children, end, sweep, wait
 from bench.ranks import Outcome
@@ -227,12 +228,13 @@ def finish(pids: Sequence[int], timeout_s: float, folders: Sequence[Path]) -> li
 
 def read_outcome(pid: int, folder: Path) -> Outcome:
     """What a process that has ended left behind."""
-    _, status = os.waitpid(pid, 0)
+    limit = memory.limit_of(Path("/proc") / str(pid))
+    _, status, used = os.wait4(pid, 0)
     if told := read_record(folder):
         return told
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
-        return Outcome.failed("killed", f"the cell was ended by {name}")
+        return oom.ended(name, limit, used.ru_maxrss * 1024)
     return Outcome.failed("crashed", f"the cell ended with exit code {os.WEXITSTATUS(status)} and wrote no record")
 
 

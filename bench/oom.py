@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.failures import WORDS, telling_line
+from bench.machine import memory
 from bench.ranks import Outcome
+from bench.units import scaled
 
+CRASHES = ("SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL", "SIGTRAP")
 LOG_BYTES = 2**16  # of the end of a log that are looked at
 
 
@@ -24,6 +27,17 @@ class Before:
     @classmethod
     def of(cls, log: Path) -> "Before":
         return cls(kills=oom_kills(), logged=log.stat().st_size if log.exists() else 0)
+
+
+def ended(name: str, limit: int | None, held: int) -> Outcome:
+    """The outcome of a process that a signal ended: `oom` where native code crashed close to a limit on its memory.
+
+    Much of it uses the memory that it asked for without looking whether it got any.
+    """
+    if name in CRASHES and limit and memory.is_near(held, limit):
+        told = f"the cell was ended by {name}, as it held {scaled(held, 'B')} and may have {scaled(limit, 'B')}"
+        return Outcome.failed("oom", told)
+    return Outcome.failed("killed", f"the cell was ended by {name}")
 
 
 def explained(outcome: Outcome, before: Before, log: Path) -> Outcome:

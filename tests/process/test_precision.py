@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import examine, plan, run, store, verify, worker
+from bench import examine, failures, plan, run, store, verify
 from bench.manifests import read
 from bench.plan import Choice
 from bench.record import Record
