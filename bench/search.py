@@ -89,12 +89,12 @@ def least(cell: Cell) -> int:
             return batch
 
 
-def check(cells: Sequence[Cell], most: int) -> None:
-    """Raises WrongInput for cells that no search can start from."""
-    for cell in cells:
+def check(cells: Sequence[Cell], most: int | None) -> None:
+    """Raises WrongInput for cells that no search, if one was asked for, can start from."""
+    for cell in cells if most else ():
         if cell.scaling == "strong":
             raise WrongInput("--find-max-batch looks for the batch of a device: leave --scaling at weak")
-        if cell.batch_per_device > most:
+        if most and cell.batch_per_device > most:
             raise WrongInput(
                 f"{cell.workload}/{cell.size} starts from a batch of {cell.batch_per_device}: give a --max-batch of at "
                 f"least that, not {most}, or a smaller --batch"
