@@ -150,11 +150,11 @@ def plan_jobs(
 
     Instead of rounds the tries of a search, if one was asked for.
     """
-    yield [Job(cell=cell, repeat=0) for cell in cells if cell not in able]
     if settings.find_max_batch:
-        yield from search.jobs(able, settings.find_max_batch, records)
+        yield from search.jobs(cells, settings.find_max_batch, records)
         return
-    yield list(plan.rounds(able, range(settings.repeats), seed))
+    first = plan.rounds(able, range(settings.repeats), seed)
+    yield [*(Job(cell=cell, repeat=0) for cell in cells if cell not in able), *first]
     if settings.target_ci:
         later = range(settings.repeats, settings.max_repeats)
         yield from rounds.further(able, later, seed, settings.target_ci, records)

@@ -52,7 +52,7 @@ def jobs(cells: Sequence[Cell], most: int, records: Sequence[Record]) -> Iterato
     """One try after another, cell by cell; what became of it is looked up in the records of the run so far.
 
     A try that is among them already is not made again. One that fails in a way that has nothing to do with its batch
-    ends the search of its cell.
+    ends the search of its cell, also where the cell cannot run here at all.
     """
     for cell in cells:
         steps = batches(cell.batch_per_device, least(cell), most)

@@ -78,7 +78,7 @@ class Progress:
         said = f"{scaled(step, 's')} a step, {found['parity']['verdict']}" if step else found["status"]
         if found["reason"]:
             said += f": {found['reason']}"
-        left = "" if self.status else f" · {self._left()}"
+        left = "" if self.status or self.finished == self.total else f" · {self._left()}"
         note(f"[{self.finished}/{self.total}] {label(Cell(**cell))} round {found['repeat'] + 1}: {said}{left}")
 
     def _left(self) -> str:
