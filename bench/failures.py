@@ -21,6 +21,7 @@ OOM_SIGNS = (
     "alloc_failed",  # cuBLAS, cuDNN
     "memory exhausted",  # compilers
     "memoryerror",  # Python, in a log
+    "exception:status: 1, message: could not",  # TensorFlow of oneDNN, whose status 1 is lack of memory
 )
 NOT_OOM_SIGNS = (  # lines that hold a sign and tell something else
     "not a failure",  # TensorFlow's GPU allocator tried to have more than it needs
@@ -28,6 +29,7 @@ NOT_OOM_SIGNS = (  # lines that hold a sign and tell something else
     "larger than max",  # a message of gRPC
 )
 CALL_FAILED = "API call failed"  # what a compiled program of PyTorch says
+WORDLESS = (CALL_FAILED, "could not create a primitive", "could not create a memory", "could not execute a primitive")
 WORDS = 300  # characters of a reason
 DEPTH = 10  # exceptions that one was raised from
 
@@ -73,13 +75,14 @@ def words(error: BaseException) -> str:
 
 
 def without_words(error: BaseException, process: Path = memory.PROCESS) -> str | None:
-    """What stands for the words of a call that failed without any, close to a limit on this process's memory."""
-    if CALL_FAILED not in str(error) or kept_words():
+    """What PyTorch or oneDNN says of a call that failed, without why, close to a limit on this process's memory."""
+    said = first_line(error)
+    if not any(sign in said for sign in WORDLESS) or "descriptor" in said:
         return None
     limit, held = memory.limit_of(process), (memory.resident(process) or {}).get("VmHWM")
     if limit is None or held is None or not memory.is_near(held, limit):
         return None
-    return f"a call failed, as the process held {held} bytes and may have {limit}: {str(error)[:40]}"
+    return f"{said[:60]}, as the process held {held} bytes and may have {limit}"
 
 
 def kept_words() -> str:

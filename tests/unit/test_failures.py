@@ -25,6 +25,9 @@ LACKS = [
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     XlaError("RESOURCE_EXHAUSTED: Out of memory allocating 10675328772 bytes."),
     RuntimeError("std::bad_alloc"),
+    RuntimeError(
+        "Graph error:\nOperation received an exception:Status: 1, message: could not create a primitive, in x"
+    ),
     RuntimeError("program failed:\ncc1plus: out of memory allocating 65536 bytes after a total of 1 bytes"),
 ]
 OTHERS = [
@@ -53,6 +56,21 @@ def test_the_reason_is_the_line_that_tells() -> None:
     assert failures.status_of(outer, "fp32", "compile") == "oom"
     assert failures.reason_of(outer, "compile") == "RuntimeError in compile: no more"
     assert failures.reason_of(OTHERS[0], "init") == "RuntimeError in init: memory format is not channels last"
+
+
+@pytest.mark.parametrize(
+    "said", ["could not create a primitive", "aoti_torch_cpu_convolution(arg0) API call failed at x"]
+)
+def test_a_call_that_does_not_say_why_is_judged_by_the_limit(said: str, tmp_path: Path) -> None:
+    error = RuntimeError(said)
+    (tmp_path / "status").write_text("VmHWM: 400 kB\nRssAnon: 1 kB\nRssFile: 1 kB\nRssShmem: 1 kB\n")
+    (tmp_path / "limits").write_text(f"{'Max data size':<26}{1000 * 1024:<21}{1000 * 1024:<21}bytes")
+    told = failures.without_words(error, tmp_path)
+    assert told and told.startswith(said[:30]) and told.endswith("held 409600 bytes and may have 1024000")
+    (tmp_path / "limits").write_text(f"{'Max data size':<26}{1300 * 1024:<21}{1300 * 1024:<21}bytes")
+    assert failures.without_words(error, tmp_path) is None
+    assert failures.without_words(RuntimeError("could not create a primitive descriptor"), tmp_path) is None
+    assert failures.status_of(error, "fp32", "compile") == "crashed"  # no limit here
 
 
 def kernel(tmp_path: Path, kills: int, cgroup: int | None = None) -> tuple[Path, Path]:
