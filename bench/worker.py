@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import failures
-from bench.examine import Found, describe, measured_memory, probe_precision, test_kernels
+from bench.examine import Found, describe, measured_memory, probe_precision, save_state, test_kernels
 from bench.feed import prefetched
 from bench.machine import environment, memory
 from bench.machine.memory import HostMemory
@@ -176,15 +176,6 @@ def start_training(
     training.feed = lambda number: backend.put(batch(number))
     found.fields["ranks"] = [{"rank": request.rank, "device": ", ".join(devices)}]
     return training, batch
-
-
-def save_state(request: "Request", code: Any, state: Any) -> None:
-    """Parameters, slots and statistics as each device of this process holds them: `state-<device>.npz`."""
-    import numpy as np
-
-    for device in range(request.devices):
-        place = request.rank * request.devices + device
-        np.savez(Path(request.folder) / f"state-{place}.npz", **code.export(state, None, device))
 
 
 def warm_up(training: "Training", steps: int, settled: int, backend: Any, found: Found) -> None:
