@@ -1,4 +1,4 @@
-"""What is found of a cell beside its time: memory, the precision that products have, kernels' errors, what was on, state."""
+"""What is found of a cell beside its time: memory, its products' precision, kernels' errors, what was on, its state."""
 
 import os
 import time

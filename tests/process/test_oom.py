@@ -74,13 +74,17 @@ def test_what_a_process_leaves_behind(
     assert Path("/proc/self/oom_score_adj").read_text().strip() != "1000"
 
 
+@pytest.mark.parametrize("phase", ["step", "import"])  # in the import it is a template, if cells are forked
 def test_whom_the_kernel_ends_lacked_memory(
-    launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cgroup: Path
+    launcher: Launcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cgroup: Path, phase: str
 ) -> None:
     before = oom.oom_kills()
     monkeypatch.setenv("FAKE_CGROUP", str(cgroup))
-    monkeypatch.setenv("FAKE_FAULT", "gobble-step")
+    monkeypatch.setenv("FAKE_FAULT", f"gobble-{phase}")
     found = run(launcher, tmp_path / "cell", timeout_s=60.0).fields
     assert found["status"] == "oom", found
-    assert found["reason"] == "the cell was ended by SIGKILL, which the kernel's OOM killer sent"
+    who, then = (
+        ("template process", " while it imported numpy") if phase == "import" and not launcher.cold else ("cell", "")
+    )
+    assert found["reason"] == f"the {who} was ended by SIGKILL{then}, which the kernel's OOM killer sent"
     assert before is not None and (oom.oom_kills() or 0) > before
