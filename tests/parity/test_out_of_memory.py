@@ -12,9 +12,11 @@ from bench import plan, run, search, store
 from bench.plan import Choice
 from bench.processes import children
 from bench.run import Settings
+from bench.spec import Cell
 from tests.mutations import __main__ as mutations
 from tests.mutations.mistakes import Edit
 from tests.parity.devices import MANIFESTS, measurement
+from tests.process.test_oom import cgroup as cgroup
 
 # Exceptions as the frameworks raise them on GPUs, where no test runs; the texts are theirs.
 ON_DEVICES = {
@@ -66,8 +68,9 @@ BEFORE = {  # a line of each backend that runs before its runtime starts
 }
 LIMIT = """    import resource, pathlib
     held = pathlib.Path("/proc/self/status").read_text().partition("VmData:")[2].split()[0]
-    resource.setrlimit(resource.RLIMIT_DATA, (int(held) * 1024 + 400 * 2**20,) * 2)
+    resource.setrlimit(resource.RLIMIT_DATA, (int(held) * 1024 + MIB * 2**20,) * 2)
 """
+ENOUGH = {"torch": 150, "tf": 250, "jax": 400}  # MiB for some thousand images a step, so that a try takes seconds
 VARIANTS = [("torch", "eager"), ("torch", "compile"), ("tf", "graph"), ("tf", "xla"), ("jax", "jit")]
 
 
@@ -82,9 +85,15 @@ def place() -> Iterator[mutations.Laboratory]:
     assert children() <= before
 
 
-def limit(impl: str) -> Edit:
-    """Gives a cell 400 MiB of memory beyond what its process begins with."""
-    return Edit(file="backend.py", old=BEFORE[impl], new=LIMIT + BEFORE[impl])
+def limit(impl: str, mib: int = 400) -> Edit:
+    """Gives a cell so much memory beyond what its process begins with."""
+    return Edit(file="backend.py", old=BEFORE[impl], new=LIMIT.replace("MIB", str(mib)) + BEFORE[impl])
+
+
+def cell_of(impl: str, variant: str, batch: int) -> Cell:
+    choice = Choice(impl=(impl,), workload=("autoencoder",), precision=("fp32",), variant=(variant,), batch=batch)
+    (cell,) = plan.plan_cells(choice, MANIFESTS)
+    return cell
 
 
 @pytest.mark.parametrize("impl", ON_DEVICES)
@@ -104,24 +113,39 @@ def test_what_frameworks_raise_on_devices_is_oom(impl: str) -> None:
 @pytest.mark.parametrize("batch", [15_000, 60_000])
 def test_a_limit_is_oom(place: mutations.Laboratory, tmp_path: Path, impl: str, variant: str, batch: int) -> None:
     mutant = place.plant(impl, f"limited-{variant}-{batch}", [limit(impl)])
-    choice = Choice(impl=(impl,), workload=("autoencoder",), precision=("fp32",), variant=(variant,), batch=batch)
-    (cell,) = plan.plan_cells(choice, MANIFESTS)
-    outcome = place.launcher.run(measurement(cell, tmp_path / "cell"), 120.0, tmp_path / "log", mutant)
-    assert outcome.fields["status"] == "oom", outcome
+    asked = measurement(cell_of(impl, variant, batch), tmp_path / "cell")
+    outcome = place.launcher.run(asked, 120.0, tmp_path / "log", mutant)
     print(impl, variant, batch, outcome.fields["reason"])
+    assert outcome.fields["status"] == "oom", outcome
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("impl", "variant"), VARIANTS)
+def test_whom_the_kernel_ends_is_oom(
+    place: mutations.Laboratory, tmp_path: Path, impl: str, variant: str, cgroup: Path
+) -> None:
+    join = f'    import pathlib\n    pathlib.Path("{cgroup}/cgroup.procs").write_text(str(os.getpid()))\n'
+    edit = Edit(file="backend.py", old=BEFORE[impl], new=f"    import os\n{join}{BEFORE[impl]}")
+    mutant = place.plant(impl, f"confined-{variant}", [edit])
+    outcome = place.launcher.run(
+        measurement(cell_of(impl, variant, 15_000), tmp_path / "cell"), 120.0, tmp_path / "log", mutant
+    )
+    print(impl, variant, outcome.fields["reason"])
+    assert outcome.fields["status"] == "oom", outcome
+    assert "the kernel's OOM killer" in outcome.fields["reason"]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("impl", BEFORE)
 def test_the_largest_batch_is_found(place: mutations.Laboratory, tmp_path: Path, impl: str) -> None:
-    manifests = {impl: place.plant(impl, "searched", [limit(impl)])}
-    choice = Choice(impl=(impl,), workload=("autoencoder",), size="tiny", precision=("fp32",), batch=512)
+    manifests = {impl: place.plant(impl, "searched", [limit(impl, ENOUGH[impl])])}
+    choice = Choice(impl=(impl,), workload=("autoencoder",), size="tiny", precision=("fp32",), batch=256)
     settings = Settings(min_time_s=0.1, out=tmp_path / "run", find_max_batch=search.MOST)
     assert run.run(choice, settings, manifests) == 0
     records = store.load(tmp_path / "run").records
     (answer,) = search.answers(records)
     assert answer.largest and answer.smallest and answer.smallest["status"] == "oom"
     fits, fails = search.batch_of(answer.largest), search.batch_of(answer.smallest)
-    assert 256 < fits < fails and (fails - fits) * search.PARTS <= fits
+    assert 128 < fits < fails and (fails - fits) * search.PARTS <= fits
     assert all(one["memory_bytes"]["host_peak"] and one["windows"] for one in records if one["status"] == "ok")
     assert (tmp_path / "run" / "report.html").exists()
