@@ -128,6 +128,13 @@ def run(
         typer.Option(help="Repeat a cell until the interval of its step time is within ± this, such as 2%."),
     ] = None,
     max_repeats: Annotated[int, typer.Option(help="Rounds at most, with --target-ci.")] = 20,
+    find_max_batch: Annotated[
+        bool,
+        typer.Option(
+            "--find-max-batch", help="Search for the largest batch that fits, from --batch on; each try once."
+        ),
+    ] = False,
+    max_batch: Annotated[int, typer.Option(help="Samples per device at most, with --find-max-batch.")] = 2**20,
     resume: Annotated[
         Path | None,
         typer.Option(help="Go on with this run: measure what its plan lacks, or the part that other options choose."),
@@ -153,7 +160,7 @@ def run(
         repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
         a_a=a_a, max_repeats=max_repeats,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
-        wait_for_idle_s=wait_for_idle,
+        wait_for_idle_s=wait_for_idle, find_max_batch=max_batch if find_max_batch else None,
     )  # fmt: skip
     runner.check_settings(settings)
     if force and not resume:
@@ -311,6 +318,7 @@ def only(asked: Collection[str], choice: Any, settings: Any) -> dict[str, Any]:
         "no_report": "report",
         "min_time": "min_time_s",
         "timeout": "timeout_s",
+        "max_batch": "find_max_batch",
         "wait_for_idle": "wait_for_idle_s",
     }
     names = {renamed.get(name, name) for name in asked} | ({"device_counts"} if "devices" in asked else set[str]())

@@ -1,4 +1,4 @@
-"""What is found of a cell beside its time: memory, the precision that products have, kernels' errors, what was on."""
+"""What is found of a cell beside its time: memory, its products' precision, kernels' errors, what was on, its state."""
 
 import os
 import time
@@ -112,3 +112,12 @@ def describe(training: "Training", backend: Any, code: Any, found: Found) -> Non
     found.reasons["threads"] = "the runtime does not tell"
     found.fields["optimisations"] = code.optimisations(training.state)
     found.fields["versions"] = backend.versions()
+
+
+def save_state(request: "Request", code: Any, state: Any) -> None:
+    """Parameters, slots and statistics as each device of this process holds them: `state-<device>.npz`."""
+    import numpy as np
+
+    for device in range(request.devices):
+        place = request.rank * request.devices + device
+        np.savez(Path(request.folder) / f"state-{place}.npz", **code.export(state, None, device))

@@ -23,7 +23,8 @@ from typing import Any
 
 import psutil
 
-from bench import ranks
+from bench import oom, ranks
+from bench.machine import memory
 from bench.manifests import Manifest
 from bench.processes import become_subreaper, children, end, sweep, wait
 from bench.ranks import Outcome
@@ -63,8 +64,16 @@ class Template:
         readable, _, _ = select.select([self.process.stdout], [], [], timeout_s)
         line = self.process.stdout.readline() if readable else b""
         if not line:
-            raise OSError("the template process ended" if readable else "the template process does not answer")
+            raise OSError(f"the template process {self.end()}" if readable else "the template process does not answer")
         return json.loads(line)
+
+    def end(self) -> str:
+        """How it ended, which it has, or is about to."""
+        try:
+            code = self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            code = 0
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else "ended"
 
     def close(self) -> None:
         """End it at once: it holds nothing, and its cells have ended."""
@@ -108,7 +117,7 @@ class Launcher:
         requests = ranks.requests(request, manifest.processes(request.cell))
         files = [write_request(one) for one in requests]
         pids: list[int] = []
-        before = children() - self.running
+        before, earlier = children() - self.running, oom.Before.of(log)
         try:
             with self.lock:
                 if self.stopped:
@@ -124,6 +133,7 @@ class Launcher:
                 self.running -= set(pids)
                 sweep(before | self.running | {template.process.pid for template in self.templates.values()})
         if not outcome.ok:
+            outcome = oom.explained(outcome, earlier, log)
             outcome.fields["log_tail"] = tail(log)
         return outcome
 
@@ -218,12 +228,13 @@ def finish(pids: Sequence[int], timeout_s: float, folders: Sequence[Path]) -> li
 
 def read_outcome(pid: int, folder: Path) -> Outcome:
     """What a process that has ended left behind."""
-    _, status = os.waitpid(pid, 0)
+    limit = memory.limit_of(Path("/proc") / str(pid))
+    _, status, used = os.wait4(pid, 0)
     if told := read_record(folder):
         return told
     if os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
-        return Outcome.failed("killed", f"the cell was ended by {name}")
+        return oom.ended(name, limit, used.ru_maxrss * 1024)
     return Outcome.failed("crashed", f"the cell ended with exit code {os.WEXITSTATUS(status)} and wrote no record")
 
 

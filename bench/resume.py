@@ -15,7 +15,8 @@ from bench.runner import now
 from bench.spec import Cell, WrongInput, spec_hash
 from bench.store import Run
 
-SETTINGS = ("repeats", "min_time_s", "a_a", "target_ci", "max_repeats", "cold")  # fields of run.json that make the plan
+# Fields of run.json that make the plan.
+SETTINGS = ("repeats", "min_time_s", "a_a", "target_ci", "max_repeats", "cold", "find_max_batch")
 NAMED = 3  # changes that a refusal names
 
 

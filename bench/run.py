@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, plan, record, rounds, show, stats, store
+from bench import __version__, plan, record, rounds, search, show, stats, store
 from bench import resume as going_on
 from bench.launch import Launcher
 from bench.machine import idle
@@ -37,6 +37,7 @@ class Settings:
     a_a: bool = False  # every cell as two arms
     target_ci: float | None = None  # half width of the interval of the step time; more rounds until it is reached
     max_repeats: int = 20  # rounds, where there is a target
+    find_max_batch: int | None = None  # samples a device: search up to here for the largest batch that fits
     wait_for_idle_s: float | None = None  # until others leave the cores free, at most
 
 
@@ -104,16 +105,25 @@ def measure(
         )
         able = [cell for cell in cells if plan.absence(cell, manifests) is None]
         batches = missing(plan_jobs(cells, able, settings, seed, records), done)
-        evidence = verdict.gather(able, manifests, runner, progress.note)
+        given = search.UNCOMPARED if settings.find_max_batch else None
+        evidence = given or verdict.gather(able, manifests, runner, progress.note)
         for job in progress.each(batches):
             outcome = runner.measure(job)
             records.append(runner.record(job, outcome, evidence))
             journal.append(records[-1])
             progress.done(records[-1])
-    show.results(records, as_json=settings.json, target=settings.target_ci)
+    well = conclude(records, settings)
     if settings.report:
         write_report(folder)
-    return 0 if all(passed(found) for found in records) else 1
+    return 0 if well else 1
+
+
+def conclude(records: Sequence[Record], settings: Settings) -> bool:
+    """Show what came out; whether all is well."""
+    if settings.find_max_batch:
+        return search.conclude(records, settings.find_max_batch, as_json=settings.json)
+    show.results(records, as_json=settings.json, target=settings.target_ci)
+    return all(passed(found) for found in records)
 
 
 def missing(batches: Iterable[Sequence[Job]], done: Collection[tuple[str, int]]) -> Iterator[list[Job]]:
@@ -129,13 +139,20 @@ def passed(found: Record) -> bool:
 def planned(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> list[Cell]:
     """Every cell of the run; both arms of each in an A/A run."""
     cells = plan.plan_cells(choice, manifests)
+    search.check(cells, settings.find_max_batch)
     return rounds.arms(cells) if settings.a_a else cells
 
 
 def plan_jobs(
     cells: Sequence[Cell], able: Sequence[Cell], settings: Settings, seed: int, records: Sequence[Record]
 ) -> Iterator[list[Job]]:
-    """One job for each cell that cannot run here and the rounds of the others; then what a target asks for."""
+    """One job for each cell that cannot run here and the rounds of the others; then what a target asks for.
+
+    Instead of rounds the tries of a search, if one was asked for.
+    """
+    if settings.find_max_batch:
+        yield from search.jobs(cells, settings.find_max_batch, records)
+        return
     first = plan.rounds(able, range(settings.repeats), seed)
     yield [*(Job(cell=cell, repeat=0) for cell in cells if cell not in able), *first]
     if settings.target_ci:
@@ -162,13 +179,14 @@ def describe_run(choice: Choice, settings: Settings, cells: Sequence[Cell]) -> d
 def describe_settings(settings: Settings) -> dict[str, Any]:
     """The settings that `run.json` says."""
     return {
-        "repeats": settings.repeats,
+        "repeats": 1 if settings.find_max_batch else settings.repeats,
         "a_a": settings.a_a,
         "target_ci": settings.target_ci,
         "max_repeats": settings.max_repeats if settings.target_ci else None,
         "cold": settings.cold,
         "min_time_s": settings.min_time_s,
         "timeout_s": settings.timeout_s,
+        "find_max_batch": settings.find_max_batch,
     }
 
 
@@ -195,6 +213,10 @@ def check_settings(settings: Settings) -> None:
     least = max(settings.repeats, stats.TARGET_REPEATS)
     if settings.target_ci and settings.max_repeats < least:
         raise WrongInput(f"--max-repeats {settings.max_repeats}: with --target-ci give at least {least} here")
+    if settings.find_max_batch is not None:
+        plan.positive("max-batch", settings.find_max_batch)
+        if settings.a_a or settings.target_ci:
+            raise WrongInput("--find-max-batch tries each batch once: leave --a-a and --target-ci out")
     if settings.wait_for_idle_s is not None:
         plan.positive("wait-for-idle", settings.wait_for_idle_s)
     if settings.out:
@@ -210,6 +232,9 @@ def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest
     """Show the cells, what cannot run, and about how long it will take; start and write nothing."""
     cells = planned(choice, settings, manifests)
     able = [cell for cell in cells if plan.absence(cell, manifests) is None]
+    if settings.find_max_batch:
+        search.foresee(cells, settings.find_max_batch, lambda cell: ready(cell, manifests), settings.timeout_s)
+        return
     least = max(settings.repeats, stats.TARGET_REPEATS) if settings.target_ci else settings.repeats
     repeats = f"{least} to {settings.max_repeats}" if settings.target_ci else least
     seconds = plan.estimate_s(able, least, settings.min_time_s, len(physical_cores()))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench import metrics, record, rounds, stats
+from bench import metrics, record, rounds, stats, workloads
 from bench.plan import Job
 from bench.record import Record
 from bench.spec import Cell
@@ -79,7 +79,7 @@ class Progress:
         said = f"{scaled(step, 's')} a step, {found['parity']['verdict']}" if step else found["status"]
         if found["reason"]:
             said += f": {found['reason']}"
-        left = "" if self.status else f" · {self._left()}"
+        left = "" if self.status or self.finished == self.total else f" · {self._left()}"
         note(f"[{self.finished}/{self.total}] {label(Cell(**cell))} round {found['repeat'] + 1}: {said}{left}")
 
     def _left(self) -> str:
@@ -90,8 +90,10 @@ class Progress:
 
 
 def label(cell: Cell) -> str:
-    """A cell's short name, with its arm."""
-    return f"{cell.label}{arm({'arm': cell.arm})}"
+    """A cell's short name, with its batch where that is not the size's own, and its arm."""
+    batch = cell.global_batch if cell.scaling == "strong" else cell.batch_per_device
+    told = "" if batch == workloads.get(cell.workload, cell.size).batch else f" batch {batch}"
+    return f"{cell.label}{told}{arm({'arm': cell.arm})}"
 
 
 def arm(cell: Mapping[str, Any]) -> str:

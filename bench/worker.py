@@ -20,11 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.examine import Found, describe, measured_memory, probe_precision, test_kernels
+from bench import failures
+from bench.examine import Found, describe, measured_memory, probe_precision, save_state, test_kernels
 from bench.feed import prefetched
 from bench.machine import environment, memory
 from bench.machine.memory import HostMemory
-from bench.precision import GROWTH_INTERVAL, MIXED, stored
+from bench.precision import GROWTH_INTERVAL, stored
 
 if TYPE_CHECKING:
     from bench.measure import Training
@@ -36,10 +37,6 @@ LIFELINE = "SAMESTEP_LIFELINE"
 RING = 8  # batches that the steady state cycles through
 SETTLED = 20  # steps in a row without overflow, after which a loss scale counts as settled
 SETTLING = 200  # steps that this may take
-UNSUPPORTED_SIGNS = ("not implemented", "unimplemented", "not supported", "unsupported", "no registered")
-MISTAKES = (TypeError, AttributeError, ImportError, LookupError, NameError, AssertionError)  # whatever they say
-TRIED = ("init", "compile", "warm-up")  # phases in which every kernel of a step is used for the first time
-OOM_SIGNS = ("out of memory", "resource_exhausted", "cannot allocate memory", "std::bad_alloc")
 
 
 def main(request: str, package: str) -> None:
@@ -72,6 +69,7 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
     """Run the request and write `record.json` in its folder, whole or not at all; failures are words in it."""
     from bench.spec import Request
 
+    memory.be_first_choice()
     request = Request.from_json(path.read_text())
     found = Found(fields={"start": start, "status": "ok", "phases_s": {}})
     try:
@@ -79,25 +77,11 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
         train(request, package, found)
     except Exception as error:  # every failure of a cell is a status, never the end of the run
         traceback.print_exc()
-        first_line = (str(error).strip() or repr(error)).splitlines()[0]
-        found.fields["status"] = failure(error, request.cell.precision, found.phase)
-        found.fields["reason"] = f"{type(error).__name__} in {found.phase}: {first_line}"
+        found.fields["status"] = failures.status_of(error, request.cell.precision, found.phase)
+        found.fields["reason"] = failures.reason_of(error, found.phase)
     part = Path(request.folder) / "record.part"
     part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons, "told_at": time.time()}))
     part.rename(part.with_name("record.json"))
-
-
-def failure(error: Exception, precision: str, phase: str) -> str:
-    """The status that stands for an exception; frameworks raise where they have no kernel for 16-bit numbers."""
-    from bench.spec import Unavailable
-
-    if isinstance(error, Unavailable):
-        return "unavailable"
-    text = f"{type(error).__name__} {error}".lower()
-    if isinstance(error, MemoryError) or any(sign in text for sign in OOM_SIGNS):
-        return "oom"
-    could_be = precision in MIXED and phase in TRIED and not isinstance(error, MISTAKES)
-    return "unsupported" if could_be and any(sign in text for sign in UNSUPPORTED_SIGNS) else "crashed"
 
 
 def train(request: "Request", package: str, found: Found) -> None:
@@ -108,6 +92,8 @@ def train(request: "Request", package: str, found: Found) -> None:
     code = importlib.import_module(f"{package}.{request.cell.workload}")
     if request.cpus:
         bind(request.cpus)  # before the runtime starts: its thread pools follow it
+    if request.cell.engine == "distributed" and request.cell.nodes == 1:
+        os.environ |= environment.within_the_machine()
     if request.cache:
         Path(request.cache).mkdir(parents=True, exist_ok=True)
         found.fields["compile_cache"] = "warm" if any(Path(request.cache).iterdir()) else "cold"
@@ -190,15 +176,6 @@ def start_training(
     training.feed = lambda number: backend.put(batch(number))
     found.fields["ranks"] = [{"rank": request.rank, "device": ", ".join(devices)}]
     return training, batch
-
-
-def save_state(request: "Request", code: Any, state: Any) -> None:
-    """Parameters, slots and statistics as each device of this process holds them: `state-<device>.npz`."""
-    import numpy as np
-
-    for device in range(request.devices):
-        place = request.rank * request.devices + device
-        np.savez(Path(request.folder) / f"state-{place}.npz", **code.export(state, None, device))
 
 
 def warm_up(training: "Training", steps: int, settled: int, backend: Any, found: Found) -> None:

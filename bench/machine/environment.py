@@ -5,6 +5,7 @@ to hold no secret, and no folder in it; an unknown name that begins alike may ho
 """
 
 import re
+import socket
 from collections.abc import Iterable, Mapping
 
 PREFIXES = (
@@ -25,10 +26,21 @@ _VALUES = """
     NVIDIA_TF32_OVERRIDE NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES
     TORCH_ALLOW_TF32_CUBLAS_OVERRIDE TORCH_CUDNN_V8_API_ENABLED PYTORCH_ALLOC_CONF PYTORCH_CUDA_ALLOC_CONF
     NCCL_ALGO NCCL_PROTO NCCL_DEBUG NCCL_P2P_DISABLE NCCL_SHM_DISABLE NCCL_IB_DISABLE NCCL_MIN_NCHANNELS
+    NCCL_SOCKET_IFNAME
     """
 VALUES = frozenset(_VALUES.split())
 WITHHELD = "(set; the value is not recorded)"
 FOLDER = re.compile(r"[^\s=,;]*[/\\][^\s,;]*")
+
+
+def within_the_machine() -> dict[str, str]:
+    """Variables that have gloo and NCCL hear and speak over the loopback alone, so that nobody outside can join in.
+
+    Empty where no interface has a name that loopbacks have: `lo` on Linux, `lo0` on macOS and the BSDs.
+    """
+    names = [name for _, name in socket.if_nameindex()]
+    name = next((name for name in ("lo", "lo0") if name in names), None)
+    return {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": f"={name}"} if name else {}
 
 
 def recorded(environ: Mapping[str, str], also: Iterable[str] = ()) -> dict[str, str]:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+PROCESS = Path("/proc/self")
 NO_PROC = "the system does not tell a process its own peak (no /proc)"
 NO_RESET = "the system lets no process set its own peak back (/proc/self/clear_refs)"
 RESET_PEAK = "5"  # what to write into clear_refs: see proc_pid_clear_refs(5)
@@ -22,7 +23,7 @@ RESET_PEAK = "5"  # what to write into clear_refs: see proc_pid_clear_refs(5)
 class HostMemory:
     """Peaks of this process since it began to count, in bytes; None where the system does not tell."""
 
-    process: Path = Path("/proc/self")
+    process: Path = PROCESS
     baseline: int | None = None  # held when counting began
     peak: int | None = None  # of all phases so far; where peaks cannot be set back, of the import too
     resets: bool = True  # whether peaks can be set back
@@ -67,6 +68,28 @@ def give_back() -> None:
     """Have the C library hand back to the system what was freed, where it can (glibc)."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def limit_of(process: Path) -> int | None:
+    """Bytes that a process may have at most (`ulimit -v`, `-d`), also one that has ended and is not reaped yet."""
+    names = ("Max address space", "Max data size")
+    try:
+        lines = (process / "limits").read_text().splitlines()
+    except OSError:
+        return None
+    soft = [line[26:].split()[0] for line in lines if line.startswith(names)]
+    return min((int(limit) for limit in soft if limit.isdecimal()), default=None)
+
+
+def is_near(held: int, limit: int) -> bool:
+    """Whether more than a limit allows may have been asked for: what is refused may be twice all that was held."""
+    return 3 * held >= limit
+
+
+def be_first_choice(proc: Path = Path("/proc")) -> None:
+    """Have the kernel end this process, and what it starts, before all others when memory runs out."""
+    with suppress(OSError):
+        (proc / "self/oom_score_adj").write_text("1000")
 
 
 def resident(process: Path) -> dict[str, int] | None:

@@ -33,6 +33,7 @@ class Evidence:
     kernels: dict[str, Found] = field(default_factory=dict[str, Found])  # by key
     references: dict[str, Found] = field(default_factory=dict[str, Found])  # by cell id
     drifts: dict[str, Found] = field(default_factory=dict[str, Found])  # by key
+    nothing: str = ""  # why none was gathered, where none was
 
 
 def gather(cells: Iterable[Cell], manifests: Mapping[str, Manifest], tracer: Tracer, report: Report) -> Evidence:
@@ -113,6 +114,8 @@ def verdict(cell: Cell, losses: Losses | None, evidence: Evidence, manifest: Man
     }
     if losses is None:
         return said | {"verdict": "unchecked", "reason": "only cells that are ok are checked"}
+    if evidence.nothing:
+        return said | {"verdict": "unchecked", "reason": evidence.nothing}
     if cell.precision == "fp16":  # nothing follows a skipped update that could be compared
         found = evidence.drifts[drift_key(manifest, cell)]
         if not (losses := found["losses"]):
@@ -144,5 +147,7 @@ def drift(cell: Cell, evidence: Evidence, manifest: Manifest) -> tuple[Found | N
         return None, "float64 is what others drift from"
     if steps_of(cell) != STEPS:
         return None, "taken on one device, at sizes where float64 is not too dear"
+    if evidence.nothing:
+        return None, evidence.nothing
     found = evidence.drifts.get(drift_key(manifest, cell), {})
     return found.get("drift"), found.get("reason", "none was made")

@@ -56,8 +56,8 @@ def test_report_imports_what_it_reads_from() -> None:
 
 
 WORKER = (
-    "worker.py", "template.py", "measure.py", "examine.py", "exchange.py", "feed.py", "probes.py", "precision.py",
-    "spec.py", "optimizer.py", "machine/environment.py", "machine/memory.py", "machine/noise.py",
+    "worker.py", "template.py", "measure.py", "examine.py", "exchange.py", "failures.py", "feed.py", "probes.py",
+    "precision.py", "spec.py", "optimizer.py", "machine/environment.py", "machine/memory.py", "machine/noise.py",
     "workloads/*.py", "data/*.py",
 )  # fmt: skip
 

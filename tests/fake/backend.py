@@ -1,6 +1,7 @@
 """The fake framework's runtime: host memory is the device."""
 
 import os
+import resource
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from tests.fake import ranks
 from tests.fake.faults import fail_in
 
 FAKE_ALLOCATE = int(os.environ.get("FAKE_ALLOCATE", 0))  # bytes: see `autoencoder.build`
+FAKE_PER_SAMPLE = int(os.environ.get("FAKE_PER_SAMPLE", 0))  # bytes that a step takes for each sample of its batch
+FAKE_LIMIT = int(os.environ.get("FAKE_LIMIT", 0))  # bytes that a cell may map beyond what it begins with
 held = peak = 0  # bytes that `allocate` gave out, now and at most
 
 fail_in("import")
@@ -18,6 +21,9 @@ fail_in("import")
 
 def configure(request: Any) -> None:
     fail_in("init")
+    if FAKE_LIMIT:
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + FAKE_LIMIT, now + FAKE_LIMIT))
     ranks.join(request)
     if request.cache:
         (Path(request.cache) / "compiled").touch()

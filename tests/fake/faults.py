@@ -25,6 +25,19 @@ def fail_in(phase: str) -> None:
             raise NotImplementedError("convolution is not implemented for 'Half'")
         case "oom":
             raise MemoryError("cannot allocate 1 TiB")
+        case "words":  # as someone would who has the word in another sense
+            raise RuntimeError("memory format is not channels last")
+        case "score":
+            raise RuntimeError(f"score {Path('/proc/self/oom_score_adj').read_text()}")
+        case "abort" | "mute" | "shot":
+            if kind != "mute":
+                os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
+            os.kill(os.getpid(), signal.SIGKILL if kind == "shot" else signal.SIGABRT)
+        case "gobble":  # in a cgroup that allows so much and no more
+            (Path(os.environ["FAKE_CGROUP"]) / "cgroup.procs").write_text(str(os.getpid()))
+            taken: list[bytes] = []
+            while len(taken) < 2**11:  # not the whole machine, if the cgroup does not hold
+                taken.append(b"x" * 2**20)
         case "exit":
             os._exit(3)
         case "kill":

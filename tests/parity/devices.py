@@ -1,10 +1,16 @@
 """Cells on several emulated devices, for the tests of what they compute and of how they end."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench import manifests, plan, workloads
-from bench.launch import Launcher
+from bench.launch import Launcher, Outcome
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
 from bench.plan import Choice
@@ -55,3 +61,20 @@ def difference(
     assert not together.copies, "devices hold different states"
     workload = workloads.get(cell.workload, cell.size, cell.global_batch)
     return parity.compare(alone, together, workload.param_specs(), workload.optimizer(cell.optimizer).lr)
+
+
+def sockets(
+    launcher: Launcher, cell: Cell, folder: Path, instead: Manifest | None = None
+) -> tuple[Outcome, set[tuple[str, str]]]:
+    """What became of a cell that is measured, and states and own addresses of all internet sockets it had meanwhile."""
+    request = measurement(cell, folder, min_windows=20)
+    seen: set[tuple[str, str]] = set()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        running = thread.submit(launcher.run, request, 120.0, folder.parent / "log", instead)
+        while not running.done():
+            for pid in launcher.processes():
+                with suppress(psutil.Error):
+                    found = psutil.Process(pid).net_connections("inet")
+                    seen |= {(one.status, one.laddr.ip) for one in found if one.laddr}
+            time.sleep(0.005)
+    return running.result(), seen

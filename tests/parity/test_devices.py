@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench import manifests, workloads
 from bench.launch import Launcher
 from bench.proof import parity
-from tests.parity.devices import MANIFESTS, cell_of, difference, trace
+from tests.parity.devices import MANIFESTS, cell_of, difference, sockets, trace
 
 IMPLS = [name for name in manifests.BUILT_IN if MANIFESTS[name].installed]
 CASES = [  # workload, optimizer, devices, norm groups
@@ -46,3 +47,9 @@ def test_norm_groups_matter(launcher: Launcher, impl: str) -> None:
     workload = workloads.get("gan", "tiny", cell.global_batch)
     found = parity.compare(whole, trace(launcher, cell), workload.param_specs(), 1e-4)
     assert found.largest > 1e-6
+
+
+@pytest.mark.parametrize("impl", [name for name in IMPLS if not MANIFESTS[name].process_per_device])
+def test_one_process_for_all_devices_opens_no_socket(launcher: Launcher, tmp_path: Path, impl: str) -> None:
+    outcome, seen = sockets(launcher, cell_of(impl, "autoencoder", 2, 2, "fp32"), tmp_path / "cell")
+    assert outcome.ok and not seen, (outcome, seen)

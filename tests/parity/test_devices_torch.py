@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from bench.processes import children
 from bench.spec import Cell
 from tests.mutations import __main__ as mutations
 from tests.mutations.mistakes import Edit
-from tests.parity.devices import cell_of, difference, measurement
+from tests.parity.devices import cell_of, difference, measurement, sockets
 from tests.parity.test_precision_torch import trials
 
 WRAP = "    return DistributedDataParallel(loss,"
@@ -77,6 +78,35 @@ def test_measures(place: mutations.Laboratory, tmp_path: Path, workload: str, pr
     assert told["gradient_bytes"] == told["all_reduce"][-1]["bytes"]
     assert all(one["seconds"] > 0 for one in told["all_reduce"])
     assert [len(window["rank_s"]) for window in told["without_exchange"]] == [2, 2]
+
+
+def outside() -> str | None:
+    """Name of an interface that leads out of the machine, and has an address to bind to; None if there is none."""
+    names = {
+        name: [one for one in found if one.family == socket.AF_INET and not one.address.startswith("127.")]
+        for name, found in psutil.net_if_addrs().items()
+        if psutil.net_if_stats()[name].isup
+    }
+    return next((name for name, found in names.items() if found), None)
+
+
+@pytest.mark.parametrize("astray", [False, True])
+def test_ranks_hear_this_machine_alone(
+    place: mutations.Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astray: bool
+) -> None:
+    """Whatever the environment says. That it would be seen is shown by ranks which are led astray."""
+    if (name := outside()) is None:
+        assert not astray or pytest.skip("no interface leads out of this machine")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", name or "lo")
+    for template in place.launcher.templates.values():  # they have the old environment
+        template.close()
+    line = '    os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)\n'
+    edit = Edit(file="exchange.py", old=line, new=f'    os.environ["GLOO_SOCKET_IFNAME"] = "{name}"\n')
+    mutant = place.plant("torch", "astray", [edit]) if astray else None
+    outcome, seen = sockets(place.launcher, several("autoencoder", 2, precision="fp32"), tmp_path / "cell", mutant)
+    assert outcome.ok, outcome
+    assert {status for status, _ in seen} >= {psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED}
+    assert ({address for _, address in seen} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}) != astray, seen
 
 
 def test_a_precision_that_one_rank_finds_wrong_ends_all(place: mutations.Laboratory, tmp_path: Path) -> None:

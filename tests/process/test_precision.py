@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import examine, plan, run, store, verify, worker
+from bench import examine, failures, plan, run, store, verify
 from bench.manifests import read
 from bench.plan import Choice
 from bench.record import Record
@@ -120,10 +120,10 @@ def test_a_mistake_in_a_program_is_no_missing_kernel() -> None:
     """Python's own words for it are "unsupported operand", and bf16 is measured by default."""
     mistake = TypeError("unsupported operand type(s) for +: 'NoneType' and 'float'")
     refusal = RuntimeError("convolution is not implemented for 'Half'")
-    assert worker.failure(mistake, "bf16", "compile") == "crashed"
-    assert worker.failure(refusal, "fp16", "compile") == "unsupported"
-    assert worker.failure(refusal, "fp16", "steady state") == "crashed"
-    assert worker.failure(refusal, "fp32", "compile") == "crashed"
+    assert failures.status_of(mistake, "bf16", "compile") == "crashed"
+    assert failures.status_of(refusal, "fp16", "compile") == "unsupported"
+    assert failures.status_of(refusal, "fp16", "steady state") == "crashed"
+    assert failures.status_of(refusal, "fp32", "compile") == "crashed"
 
 
 def test_timed_steps_that_skip_their_updates_are_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
