@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__, data, plan, processes, record, store, workloads
+from bench.handover import discard
 from bench.launch import Launcher
 from bench.machine import gpu
 from bench.machine.fingerprint import fingerprint
@@ -41,7 +42,9 @@ class Runner:
         if absence := plan.absence(job.cell, self.manifests):
             return Outcome.failed(*absence)
         with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
-            outcome = self.launcher.run(self.request(job.cell, job.repeat), self.timeout_s, log)
+            request = self.request(job.cell, job.repeat)
+            outcome = self.launcher.run(request, self.timeout_s, log)
+        discard(request)
         return self.with_gpus(outcome, watch)
 
     @contextmanager

@@ -39,6 +39,7 @@ SETTLING = 200  # steps that this may take
 UNSUPPORTED_SIGNS = ("not implemented", "unimplemented", "not supported", "unsupported", "no registered")
 MISTAKES = (TypeError, AttributeError, ImportError, LookupError, NameError, AssertionError)  # whatever they say
 TRIED = ("init", "compile", "warm-up")  # phases in which every kernel of a step is used for the first time
+REASON_CHARS = 1000  # of an exception's text
 OOM_SIGNS = ("out of memory", "resource_exhausted", "cannot allocate memory", "std::bad_alloc")
 
 
@@ -81,9 +82,9 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
         traceback.print_exc()
         first_line = (str(error).strip() or repr(error)).splitlines()[0]
         found.fields["status"] = failure(error, request.cell.precision, found.phase)
-        found.fields["reason"] = f"{type(error).__name__} in {found.phase}: {first_line}"
+        found.fields["reason"] = f"{type(error).__name__} in {found.phase}: {first_line[:REASON_CHARS]}"
     part = Path(request.folder) / "record.part"
-    part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons, "told_at": time.time()}))
+    part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons, "told_at": time.monotonic()}))
     part.rename(part.with_name("record.json"))
 
 
