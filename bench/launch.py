@@ -93,6 +93,8 @@ class Launcher:
             outcome = Outcome.failed("timeout", str(error))
         except OSError as error:
             outcome = Outcome.failed("crashed", str(error))
+        except (LookupError, TypeError, ValueError) as error:  # of what ranks wrote and what does not fit together
+            outcome = Outcome.failed("crashed", f"the cell wrote records that make no sense: {error!r}")
         finally:
             with self.lock:
                 self.running -= set(pids)
@@ -155,7 +157,7 @@ class Launcher:
         if key not in self.templates:
             workloads = [f"{manifest.package}.{name}" for name in WORKLOADS if manifest.has(name)]
             modules = [*manifest.preload, *workloads, "bench.workloads", "bench.measure"]
-            own = {"TMPDIR": str(self.scratch)} | variables
+            own = {"TMPDIR": str(self.scratch), **variables}
             process = self._popen(["bench.template", manifest.package, *modules], own, log, piped=True)
             template = self.templates[key] = Template(process=process)
             try:

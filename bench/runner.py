@@ -108,7 +108,17 @@ class Runner:
         return replace(request, min_windows=plan.EMULATED_WINDOWS, **emulated) if cell.emulated else request
 
     def record(self, job: Job, outcome: Outcome, evidence: Evidence) -> Record:
-        """The whole record of a job: what the worker found, and what only the runner knows."""
+        """The whole record of a job; one that its worker wrote only in part is the word `crashed`."""
+        try:
+            return self._record(job, outcome, evidence)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            if not outcome.ok:
+                raise
+            reason = f"the cell wrote a record that makes no sense: {error}"
+            return self._record(job, Outcome.failed("crashed", reason), evidence)
+
+    def _record(self, job: Job, outcome: Outcome, evidence: Evidence) -> Record:
+        """What the worker found, and what only the runner knows."""
         cell, manifest = job.cell, self.manifests[job.cell.impl]
         losses = outcome.fields.get("losses") if outcome.ok else None
         drift, no_drift = verdict.drift(cell, evidence, manifest)
