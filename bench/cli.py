@@ -4,7 +4,7 @@ import gc
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from bench.spec import WrongInput
+from bench.store import CannotWrite
 
 app = typer.Typer(
     name="bench",
@@ -82,6 +83,7 @@ def is_number(text: str) -> bool:
 
 @app.command(cls=WaitsForIdle)
 def run(
+    ctx: typer.Context,
     impl: Impl = "all",
     workload: WorkloadName = "all",
     size: Size = None,
@@ -124,6 +126,13 @@ def run(
         typer.Option(help="Repeat a cell until the interval of its step time is within ± this, such as 2%."),
     ] = None,
     max_repeats: Annotated[int, typer.Option(help="Rounds at most, with --target-ci.")] = 20,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with this run: measure what its plan lacks, or the part that other options choose."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --resume: although plan, mathematics or machine changed.")
+    ] = False,
 ) -> None:
     """Measure cells: every framework, workload and precision asked for, each proven to train the same way.
 
@@ -145,6 +154,13 @@ def run(
         wait_for_idle_s=wait_for_idle,
     )  # fmt: skip
     runner.check_settings(settings)
+    if force and not resume:
+        raise WrongInput("--force goes with --resume RUN: it goes on with a run although something changed")
+    if resume:
+        if out or dry_run:
+            raise WrongInput("--resume goes on in the run's own folder: leave --out and --dry-run away")
+        asked = {name for name in ctx.params if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
+        raise typer.Exit(runner.resume(resume, manifests.find(), force=force, **only(asked, choice, settings)))
     if dry_run:
         runner.dry_run(choice, settings, manifests.find())
     else:
@@ -270,6 +286,22 @@ def chosen(**given: Any) -> Any:
     return Choice(**given)
 
 
+def only(asked: Collection[str], choice: Any, settings: Any) -> dict[str, Any]:
+    """What stood on the command line of a run that goes on: the rest is as it was when the run began."""
+    renamed = {
+        "no_report": "report",
+        "min_time": "min_time_s",
+        "timeout": "timeout_s",
+        "wait_for_idle": "wait_for_idle_s",
+    }
+    names = {renamed.get(name, name) for name in asked} | ({"device_counts"} if "devices" in asked else set[str]())
+
+    def among(given: Any) -> dict[str, Any]:
+        return {name: getattr(given, name) for name in given.__dataclass_fields__ if name in names}
+
+    return {"choose": among(choice), **among(settings)}
+
+
 def whole_numbers(flag: str, text: str | None) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in split(text))
@@ -301,6 +333,9 @@ def guard(command: Callable[[], Any]) -> int:
         text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"bench: {' '.join(text.split())}", file=sys.stderr)
         return 2
+    except CannotWrite as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     except RecursionError:
         print("bench: a file is nested deeper than any that samestep writes, and was not read", file=sys.stderr)
         return 2

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bench import __version__, plan, record, rounds, show, stats, store
+from bench import resume as going_on
 from bench.launch import Launcher
 from bench.machine import idle
 from bench.machine.fingerprint import command, fingerprint, git_state
@@ -19,6 +20,7 @@ from bench.proof import drift, verdict
 from bench.record import Record
 from bench.runner import Runner, now
 from bench.spec import Cell, WrongInput
+from bench.store import Journal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,55 @@ def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -
     cells = planned(choice, settings, manifests)
     load = idle.settle(physical_cores(), settings.wait_for_idle_s, show.note)
     folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells) | {"load": load})
-    records: list[Record] = []
+    with store.writing(folder) as journal:
+        return measure(journal, cells, choice.seed, settings, manifests, [])
+
+
+def resume(
+    folder: Path,
+    manifests: Mapping[str, Manifest],
+    *,
+    force: bool = False,
+    choose: Mapping[str, Any] | None = None,
+    **given: Any,
+) -> int:
+    """Measure what a run lacks of its plan; returns the exit code.
+
+    Args:
+        folder: the run's.
+        manifests: implementations by name.
+        force: go on although something changed; `run.json` says so.
+        choose: fields of the choice, to measure but a part of the plan.
+        given: fields of `Settings` that differ from those the run began with.
+
+    Raises:
+        WrongInput: the run cannot go on as it began, or another runner measures into it.
+    """
+    going_on.load(folder)  # before a file is made where no run is
+    with store.writing(folder) as journal:
+        before, choice = going_on.load(folder)
+        kept = {name: before.meta[name] for name in going_on.SETTINGS if before.meta[name] is not None}
+        settings = replace(Settings(**kept, timeout_s=before.meta["timeout_s"]), **given)
+        choice = replace(choice, **(choose or {}))
+        cells, asked = planned(choice, settings, manifests), describe_settings(settings)
+        changed = going_on.changes(before, cells, asked, manifests)
+        if changed and not force:
+            going_on.refuse(folder, changed)
+        load = idle.settle(physical_cores(), settings.wait_for_idle_s, show.note)
+        store.write_meta(folder, going_on.noted(before.meta, cells, asked, load, changed))
+        return measure(journal, cells, choice.seed, settings, manifests, before.records)
+
+
+def measure(
+    journal: Journal,
+    cells: Sequence[Cell],
+    seed: int,
+    settings: Settings,
+    manifests: Mapping[str, Manifest],
+    records: list[Record],
+) -> int:
+    """Measure what the plan holds and the records lack, which are those of the run so far."""
+    folder, done = journal.folder, {(found["cell_id"], found["repeat"]) for found in records}
     with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
         runner = Runner(
             launcher=launcher,
@@ -53,16 +103,23 @@ def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -
             timeout_s=settings.timeout_s,
         )
         able = [cell for cell in cells if plan.absence(cell, manifests) is None]
+        batches = missing(plan_jobs(cells, able, settings, seed, records), done)
         evidence = verdict.gather(able, manifests, runner, progress.note)
-        for job in progress.each(plan_jobs(cells, able, settings, choice.seed, records)):
+        for job in progress.each(batches):
             outcome = runner.measure(job)
             records.append(runner.record(job, outcome, evidence))
-            store.append(folder, records[-1])
+            journal.append(records[-1])
             progress.done(records[-1])
     show.results(records, as_json=settings.json, target=settings.target_ci)
     if settings.report:
         write_report(folder)
     return 0 if all(passed(found) for found in records) else 1
+
+
+def missing(batches: Iterable[Sequence[Job]], done: Collection[tuple[str, int]]) -> Iterator[list[Job]]:
+    """The jobs that have no record yet."""
+    for jobs in batches:
+        yield [job for job in jobs if (job.cell.id, job.repeat) not in done]
 
 
 def passed(found: Record) -> bool:
@@ -93,16 +150,25 @@ def describe_run(choice: Choice, settings: Settings, cells: Sequence[Cell]) -> d
         "samestep": __version__,
         "command": command(),
         "started_at": now(),
+        "choice": asdict(choice),
         "seed": choice.seed,
+        **describe_settings(settings),
+        "plan": [cell.id for cell in cells],
+        "machine": fingerprint(),
+        "git": git_state(),
+    }
+
+
+def describe_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that `run.json` says."""
+    return {
         "repeats": settings.repeats,
         "a_a": settings.a_a,
         "target_ci": settings.target_ci,
         "max_repeats": settings.max_repeats if settings.target_ci else None,
+        "cold": settings.cold,
         "min_time_s": settings.min_time_s,
         "timeout_s": settings.timeout_s,
-        "plan": [cell.id for cell in cells],
-        "machine": fingerprint(),
-        "git": git_state(),
     }
 
 

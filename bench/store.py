@@ -1,12 +1,15 @@
 """A run on disk: one folder with `run.json`, `records.jsonl` and `logs/`. Readers never write."""
 
+import contextlib
 import json
 import os
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from bench import record
 from bench.record import Record
@@ -34,10 +37,24 @@ def create(folder: Path, meta: Mapping[str, Any]) -> Path:
     check_new(folder)
     try:
         (folder / LOGS).mkdir(parents=True)
-        _write_flushed(folder / RUN_FILE, "w", json.dumps(meta, indent=1) + "\n")
+        write_meta(folder, meta)
     except OSError as error:
         raise WrongInput(f"cannot make the run's folder {folder}: {error.strerror}; name another with --out") from error
     return folder
+
+
+def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
+    """Write `run.json`, whole or not at all, whenever the machine stops."""
+    text, part = json.dumps(meta, indent=1) + "\n", folder / f"{RUN_FILE}.part"
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / RUN_FILE)
+    if sys.platform != "win32":  # that the name is on the disk too
+        directory = os.open(folder, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
 
 
 def check_new(folder: Path) -> None:
@@ -48,16 +65,78 @@ def check_new(folder: Path) -> None:
         raise WrongInput(f"{folder} exists and is no run; name a new folder with --out")
 
 
-def append(folder: Path, new: Record) -> None:
-    """Append one record as a whole line and flush it to disk."""
-    _write_flushed(folder / RECORDS_FILE, "a", record.encode(new) + "\n")
+class CannotWrite(Exception):
+    """A record could not be kept; all that were kept before it are whole. The text is one line that says what to do."""
 
 
-def _write_flushed(path: Path, mode: str, text: str) -> None:
-    with path.open(mode, encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+@dataclass(frozen=True, kw_only=True)
+class Journal:
+    """The records of a run that is under way, which its one runner appends to."""
+
+    folder: Path
+    file: BinaryIO
+
+    def append(self, new: Record) -> None:
+        """Append one record as a whole line and flush it to disk.
+
+        Raises:
+            CannotWrite: the disk is full, or cannot be written any more; the file is as it was before.
+        """
+        line, end = (record.encode(new) + "\n").encode(), self.file.seek(0, os.SEEK_END)
+        try:
+            self._write(b"\n" + line if self._torn(end) else line)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.file.truncate(end)
+            path = self.folder / RECORDS_FILE
+            advice = f"what was measured before is kept; mend that, then go on with --resume {self.folder}"
+            raise CannotWrite(f"cannot write {path}: {error.strerror}; {advice}") from error
+
+    def _torn(self, end: int) -> bool:
+        """Whether the file ends with what a power cut left of a line, which the next record must not continue."""
+        self.file.seek(max(0, end - 1))
+        return self.file.read(1) not in (b"", b"\n")
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:  # the file has no buffer, and a disk that fills up takes a part
+            left = left[self.file.write(left) :]
+        os.fsync(self.file.fileno())
+
+
+@contextmanager
+def writing(folder: Path) -> Generator[Journal]:
+    """The journal of a run, for as long as this process alone may write to it.
+
+    Raises:
+        WrongInput: another runner writes to it, or nobody can.
+    """
+    path = folder / RECORDS_FILE
+    try:
+        file = path.open("a+b", buffering=0)
+    except OSError as error:
+        raise WrongInput(f"cannot write {path}: {error.strerror}") from error
+    with file:
+        if not locked(file):
+            raise WrongInput(f"another runner is measuring into {folder}: wait until it has ended")
+        yield Journal(folder=folder, file=file)
+
+
+def locked(file: BinaryIO) -> bool:
+    """Whether this process now holds the file alone; the system lets go of it however the process ends."""
+    try:
+        import fcntl
+    except ImportError:  # a system without such locks
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        warnings.warn(
+            f"nothing keeps a second runner away: {file.name} cannot be locked ({error.strerror})", stacklevel=2
+        )
+    return True
 
 
 def load(folder: Path) -> Run:

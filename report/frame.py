@@ -164,8 +164,7 @@ def _sum(name: str) -> Callable[[Record], float | None]:
     """Sum of one value over the windows; None unless every window has it."""
 
     def total(record: Record) -> float | None:
-        windows = (window if isinstance(window, dict) else {} for window in items(record["windows"]))
-        found = [number(window.get(name)) for window in windows]  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        found = [number(inside(window, (name,))) for window in items(record["windows"])]
         return math.fsum(value for value in found if value is not None) if found and None not in found else None
 
     return total

@@ -145,6 +145,9 @@ def notices(meta: Mapping[str, Any], found: Sequence[Group], plain: Sequence[Row
     planned = {text(one) for one in items(meta.get("plan"))}
     if missing := planned - {row["cell_id"] for row in plain}:
         yield f"The run did not finish: {len(missing)} of {plural(len(planned), 'planned cell')} left no record."
+    for again in items(meta.get("resumed")):
+        if at(again, "forced") is True and (changed := [text(one) or "" for one in items(at(again, "changes"))]):
+            yield f"The run went on by force although something had changed: {'; '.join(changed)}."
     for group in found:
         starts = {row["start"] for cell in group.cells for row in cell.ok if row["start"]}
         if len(starts) > 1:

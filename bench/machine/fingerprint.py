@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,23 @@ def fingerprint() -> dict[str, Any]:
     }
     why = WHY_UNKNOWN | dict.fromkeys(("gpus", "gpu_driver", "cuda_driver", "gpu_links"), gpus.get("reason") or SILENT)
     return found | {"absent": {name: why.get(name, SILENT) for name, value in found.items() if value is None}}
+
+
+SAME = ("system", "release", "python", "cpu", "cores_physical", "cores_logical", "cores_used", "sockets", "governor",
+        "boost", "smt", "virtual", "limits", "gpus", "gpu_driver", "cuda_driver", "environment")  # fmt: skip
+
+
+def differences(before: Any, now: Mapping[str, Any]) -> list[str]:
+    """In what two fingerprints are not of the same machine in the same state, as text; load and memory may differ."""
+    if not isinstance(before, Mapping):
+        return ["it was not recorded"]
+    pairs = [(name, plain(before.get(name)), plain(now.get(name))) for name in SAME]  # pyright: ignore[reportUnknownMemberType]
+    return [f"{name} was {one} and is {other}" for name, one, other in pairs if one != other]
+
+
+def plain(value: Any) -> str:
+    """A value as JSON has it, so that one which was read back equals one which was not."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def cpu_model() -> str:

@@ -1,7 +1,10 @@
 """The store: appended whole, torn lines skipped, nothing overwritten, wrong folders named."""
 
+import errno
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +18,14 @@ def folder(tmp_path: Path) -> Path:
     return store.create(tmp_path / "run", {"schema": record.SCHEMA, "command": ["x"]})
 
 
+def append(folder: Path, *records: record.Record) -> None:
+    with store.writing(folder) as journal:
+        for one in records:
+            journal.append(one)
+
+
 def test_round_trip(folder: Path) -> None:
-    for status in ("crashed", "oom"):
-        store.append(folder, failed(status))
+    append(folder, failed("crashed"), failed("oom"))
     run = store.load(folder)
     assert run.name == "run" and run.meta["command"] == ["x"]
     assert [found["status"] for found in run.records] == ["crashed", "oom"]
@@ -29,8 +37,7 @@ def test_a_new_run_is_empty(folder: Path) -> None:
 
 @pytest.mark.parametrize("cut", [1, 20, 200])
 def test_torn_last_line_is_skipped_with_a_warning(folder: Path, cut: int) -> None:
-    store.append(folder, failed())
-    store.append(folder, failed("oom"))
+    append(folder, failed(), failed("oom"))
     path = folder / store.RECORDS_FILE
     path.write_bytes(path.read_bytes()[: -cut - 1])
     with pytest.warns(UserWarning, match="line 2 is no whole record"):
@@ -39,7 +46,7 @@ def test_torn_last_line_is_skipped_with_a_warning(folder: Path, cut: int) -> Non
 
 
 def test_binary_in_the_file_is_skipped(folder: Path) -> None:
-    store.append(folder, failed())
+    append(folder, failed())
     with (folder / store.RECORDS_FILE).open("ab") as file:
         file.write(b"\xff\x00\x81\n")
     with pytest.warns(UserWarning, match="no whole record"):
@@ -85,6 +92,57 @@ def test_newer_schema_is_refused(folder: Path, schema: object) -> None:
 
 
 def test_newer_record_is_refused(folder: Path) -> None:
-    store.append(folder, failed() | {"schema": record.SCHEMA + 1})
+    append(folder, failed() | {"schema": record.SCHEMA + 1})
     with pytest.raises(WrongInput, match="update samestep"):
         store.load(folder)
+
+
+@pytest.mark.parametrize("cut", [1, 20, 200])
+def test_a_torn_line_does_not_take_the_next_record_with_it(folder: Path, cut: int) -> None:
+    append(folder, failed(), failed("oom"))
+    path = folder / store.RECORDS_FILE
+    path.write_bytes(path.read_bytes()[: -cut - 1])
+    append(folder, failed("timeout"))
+    with pytest.warns(UserWarning, match="line 2 is no whole record"):
+        run = store.load(folder)
+    assert [found["status"] for found in run.records] == ["crashed", "timeout"]
+
+
+def test_one_runner_alone_writes(folder: Path) -> None:
+    with store.writing(folder) as journal:
+        with pytest.raises(WrongInput, match="another runner is measuring into"), store.writing(folder):
+            pass
+        journal.append(failed())
+    append(folder, failed("oom"))
+    assert len(store.load(folder).records) == 2
+
+
+class Full(io.FileIO):
+    """A file on a disk that takes 100 more bytes."""
+
+    room = 100
+
+    def write(self, data: Any) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = super().write(bytes(data)[: self.room])
+        self.room -= written
+        return written
+
+
+def test_a_full_disk_leaves_whole_records(folder: Path) -> None:
+    append(folder, failed())
+    path = folder / store.RECORDS_FILE
+    before = path.read_bytes()
+    with Full(path, "a+") as file, pytest.raises(store.CannotWrite, match="No space left on device"):
+        store.Journal(folder=folder, file=file).append(failed("oom"))  # type: ignore[arg-type]
+    assert path.read_bytes() == before
+
+
+def test_run_json_is_whole_or_as_it_was(folder: Path) -> None:
+    with pytest.raises(TypeError):
+        store.write_meta(folder, {"not": object()})
+    assert store.load(folder).meta["command"] == ["x"]
+    store.write_meta(folder, {"schema": 1, "command": ["y"]})
+    assert store.load(folder).meta["command"] == ["y"]
+    assert sorted(path.name for path in folder.iterdir()) == [store.LOGS, store.RUN_FILE]
