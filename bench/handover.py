@@ -25,10 +25,13 @@ def write_request(request: Request) -> Path:
         OSError: it cannot be written.
     """
     folder = Path(request.folder)
-    temporary(folder).mkdir(parents=True, exist_ok=True)
-    (folder / "record.json").unlink(missing_ok=True)  # of another request that had the same folder
     file = folder / "request.json"
-    file.write_text(request.to_json())
+    try:
+        temporary(folder).mkdir(parents=True, exist_ok=True)
+        (folder / "record.json").unlink(missing_ok=True)  # of another request that had the same folder
+        file.write_text(request.to_json())
+    except OSError as error:
+        raise OSError(f"cannot write {file}: {error.strerror}") from error
     return file
 
 

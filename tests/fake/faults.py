@@ -72,6 +72,8 @@ def eat() -> None:
 
 
 def hang() -> None:
+    if file := os.environ.get("FAKE_HANGING_FILE"):
+        Path(file).touch()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(3600)
 
@@ -127,6 +129,11 @@ def leave_shared_memory() -> None:
     die()
 
 
+def leave_a_daemon_and_hang() -> None:
+    leave_a_daemon()
+    hang()
+
+
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -165,6 +172,7 @@ FAULTS = {
     "nested": lambda: write_record("[" * 10**6),
     "orphan": leave_an_orphan,
     "daemon": leave_a_daemon,
+    "daemons": leave_a_daemon_and_hang,
     "shm": leave_shared_memory,
     "fill": fill_the_disk,
 }

@@ -1,4 +1,4 @@
-"""What was tried and what came of it is gathered for the table in docs/reliability.md: `scripts/faults.py` writes it."""
+"""Gathers what was tried and what came of it, for the table in docs/reliability.md: `scripts/faults.py` writes it."""
 
 import json
 from collections.abc import Callable

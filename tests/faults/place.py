@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,23 @@ class Place:
     root: Path
 
     def __post_init__(self) -> None:
-        self.run, self.scratch, self.shm = (self.root / name for name in ("run", "tmp", "shm"))
+        self.run, self.scratch, self.shm = (self.root / name for name in ("results/run", "tmp", "shm"))
+        self.run.parent.mkdir()
         self.scratch.mkdir()
         self.shm.mkdir()
-        self.cells_file, self.port_file = self.root / "cells.jsonl", self.root / "port"
+        names = ("cells.jsonl", "port", "hanging")
+        self.cells_file, self.port_file, self.hanging_file = (self.root / name for name in names)
         self.shared = set(Path("/dev/shm").iterdir())
 
-    def start(self, *, environment: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[str]":
+    def start(
+        self, *, environment: dict[str, str] | None = None, before: Sequence[str] = (), **options: Any
+    ) -> "subprocess.Popen[str]":
         """The runner, which `tests.faults.runner` says the options of."""
         own = {"TMPDIR": self.scratch, "SAMESTEP_CACHE": self.root / "cache", "PYTHONPATH": ROOT, MARK: self.root}
-        own |= {"FAKE_PORT_FILE": self.port_file}
+        own |= {"FAKE_PORT_FILE": self.port_file, "FAKE_HANGING_FILE": self.hanging_file}
         command = [sys.executable, "-m", "tests.faults.runner", str(self.run), json.dumps(options)]
         return subprocess.Popen(
-            [*(private_shm(self.shm) if may_mount() else ()), *command],
+            [*before, *(private_shm(self.shm) if may_mount() else ()), *command],
             env={**os.environ, **{name: str(value) for name, value in own.items()}, **(environment or {})},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -54,6 +58,10 @@ class Place:
         """Its exit code and what it said, once it has ended."""
         _, said = runner.communicate(timeout=PATIENCE_S)
         return runner.returncode, said.splitlines()
+
+    def kill(self, runner: "subprocess.Popen[str]") -> None:
+        runner.kill()
+        runner.communicate()
 
     def go(self, **options: Any) -> tuple[int, list[str]]:
         return self.finish(self.start(**options))
@@ -105,16 +113,16 @@ def marked(mark: str | None = None) -> set[int]:
     return found
 
 
-def pids_of(place: Place, module: str) -> list[int]:
-    """Processes of the place that were started as `python -m module`."""
+def templates_of(place: Place) -> list[int]:
+    """The templates of the place: of the processes that have their command line, those with orders to read."""
     found: list[int] = []
-    for pid in marked(str(place.root)):
+    for pid in sorted(marked(str(place.root))):
         try:
-            if module in psutil.Process(pid).cmdline():
-                found.append(pid)
-        except psutil.Error:
+            if "bench.template" in psutil.Process(pid).cmdline():
+                found += [pid] if str(Path(f"/proc/{pid}/fd/0").readlink()).startswith("pipe:") else []
+        except (psutil.Error, OSError):
             continue
-    return sorted(found)
+    return found
 
 
 def wait_until(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
@@ -141,3 +149,10 @@ def agrees(found: Record, status: str, reason: str, tail: str | None = None) -> 
     assert (found["status"], bool(re.search(reason, found["reason"] or ""))) == (status, True), found["reason"]
     if tail:
         assert re.search(tail, found["log_tail"] or ""), found["log_tail"]
+
+
+def refused(ended: tuple[int, list[str]], why: str) -> None:
+    """The runner ended as wrong usage does: with one line that says why, and perhaps one on how busy the machine is."""
+    code, said = ended
+    assert code == 2 and sum(line.startswith("bench: ") for line in said) == 1, said
+    assert why in said[-1] and len(said) <= 2, said

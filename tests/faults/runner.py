@@ -1,4 +1,6 @@
-"""The real runner on copies of the fake framework, in a process of its own: python -m tests.faults.runner FOLDER OPTIONS
+"""The real runner on copies of the fake framework, in a process of its own.
+
+    python -m tests.faults.runner FOLDER OPTIONS
 
 OPTIONS is an object of JSON; `DEFAULTS` says what may stand in it. Only what a test could not wait for differs from a
 run of a user: windows are shorter, limits lower. Seconds and left-over processes of each cell go to `cells.jsonl`.
@@ -6,7 +8,6 @@ run of a user: windows are shorter, limits lower. Seconds and left-over processe
 
 import json
 import os
-import resource
 import signal
 import sys
 import threading
@@ -25,7 +26,7 @@ from bench.manifests import Manifest, read
 from bench.plan import Choice
 from bench.proof import verdict
 from bench.runner import Runner
-from tests.faults.place import marked
+from tests.faults.place import MARK, marked
 
 DEFAULTS: dict[str, Any] = {
     "copies": {"a": {}, "b": {}},  # of the fake framework: environment variables of each, by its name
@@ -46,7 +47,7 @@ def main(folder: Path, given: dict[str, Any]) -> int:
         signal.signal(number, signal.default_int_handler)
     options = DEFAULTS | given
     shorten(options)
-    observe(folder, options["watch"])
+    observe(options["watch"])
     fakes = {name: copy(name, variables) for name, variables in options["copies"].items()}
     if options["resume"]:
         return cli.guard(lambda: run.resume(folder, fakes, report=False))
@@ -70,19 +71,23 @@ def shorten(options: dict[str, Any]) -> None:
         verdict.gather = lambda *_: verdict.Evidence()
 
 
-def observe(folder: Path, watch: bool) -> None:
-    """Write a line for each cell when it has ended."""
+def observe(watch: bool) -> None:
+    """Write a line for each cell when it has ended; what that costs is not counted as the runner's."""
     whole: Callable[..., Any] = Launcher.run
+    file = Path(os.environ[MARK]) / "cells.jsonl"
+    own_s = 0.0
 
     def observed(self: Launcher, request: Any, *rest: Any) -> Any:
+        nonlocal own_s
         begin = time.monotonic()
         outcome = whole(self, request, *rest)
-        seconds = time.monotonic() - begin
+        told = {"impl": request.cell.impl, "repeat": request.repeat, "seconds": time.monotonic() - begin}
+        cpu_s = time.process_time()
         known = {os.getpid(), self.guard.pid, *(one.process.pid for one in self.templates.values())}
-        told = {"impl": request.cell.impl, "repeat": request.repeat, "seconds": seconds}
-        told |= held() if watch else {"left": names_of(marked() - known)}
-        with (folder.parent / "cells.jsonl").open("a") as file, suppress(OSError):
-            file.write(json.dumps(told) + "\n")
+        told |= {**held(), "cpu_s": cpu_s - own_s} if watch else {"left": names_of(marked() - known)}
+        with file.open("a") as lines:
+            lines.write(json.dumps(told) + "\n")
+        own_s += time.process_time() - cpu_s
         return outcome
 
     Launcher.run = observed  # type: ignore[method-assign]
@@ -97,14 +102,12 @@ def names_of(pids: set[int]) -> list[str]:
 
 
 def held() -> dict[str, Any]:
-    """Memory, descriptors, threads and processor time of this process."""
-    used, memory = resource.getrusage(resource.RUSAGE_SELF), psutil.Process().memory_full_info()
+    """Memory, descriptors and threads of this process, and the files that it keeps."""
     return {
-        "cpu_s": used.ru_utime + used.ru_stime,
-        "memory": memory.uss,
-        "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208  # a Path would add itself
+        "memory": psutil.Process().memory_full_info().uss,
+        "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208  # plain names
         "threads": threading.active_count(),
-        "files": sum(1 for _ in Path(os.environ["TMPDIR"]).rglob("*")),
+        "scratch": sum(1 for _ in Path(os.environ["TMPDIR"]).rglob("*")),
         "logs": sum(1 for _ in Path(sys.argv[1]).glob(f"{store.LOGS}/*")),
     }
 
