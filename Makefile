@@ -2,7 +2,8 @@
 # make bench       measure the three workloads in the three frameworks, and write a report (under five minutes)
 # make test        formatter, linter, type checker and all tests; proves each workload in its default variants
 # make verify-all  prove every workload, variant and optimizer, on 1 to 8 devices, and catch every planted mistake; tables in docs/
-# make ci          what continuous integration runs: both
+# make faults      do to the runner, its workers and its disks what can go wrong; table in docs/ (ten minutes)
+# make ci          what continuous integration runs: all three
 # make example     measure the run in results/example again, its pages and the pictures in docs/ (ten minutes, a quiet machine)
 # make fuzz        a minute of odd bytes on what reads runs
 # make audit       whether known weaknesses are in the pinned packages; asks PyPI
@@ -11,7 +12,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup bench test check unit browser security fuzz audit verify verify-all proofs ci figures example example-pages clean
+.PHONY: setup bench test check unit browser security fuzz audit verify verify-all proofs faults ci figures example example-pages clean
 
 setup: .venv/ready
 
@@ -69,7 +70,12 @@ verify-all: verify
 proofs:
 	$(MAKE) verify SHIP=--ship
 
-ci: test fuzz verify-all
+# The table holds what passed: it is written whatever failed, and then that is an error.
+faults: setup
+	rm -f build/faults.json
+	$(BIN)/python -m pytest -m "long or not long" tests/faults; failed=$$?; $(BIN)/python scripts/faults.py && exit $$failed
+
+ci: test fuzz verify-all faults
 
 # A small run that was measured, its report and a comparison, as they lie in the repository.
 example: setup

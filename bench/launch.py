@@ -6,79 +6,32 @@ Processes that were there before a cell are never touched.
 """
 
 import contextlib
-import json
 import os
-import select
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from bench import oom, ranks
-from bench.machine import memory
+from bench import handover, oom, ranks, scratch
+from bench.guard import MARK
+from bench.handover import LOG_BYTES, read_outcome, read_record
 from bench.manifests import Manifest
 from bench.processes import become_subreaper, children, end, sweep, wait
 from bench.ranks import Outcome
 from bench.spec import Request
+from bench.templates import IMPORT_TIMEOUT_S, Template
 from bench.worker import LIFELINE
 from bench.workloads import WORKLOADS
 
-IMPORT_TIMEOUT_S = 300.0  # for a template to import its framework
-TAIL_LINES, TAIL_BYTES = 20, 4000
+GUARD_S = 30.0  # for the guard to end once all is done
+LOOK_S = 1.0  # between looks at the size of a log, while a cell runs
 
-
-@dataclass(kw_only=True)
-class Template:
-    """A process that has imported a framework and forks cells."""
-
-    process: subprocess.Popen[bytes]
-
-    def fork(self, request_file: Path, package: str, log: Path) -> int:
-        """Process id of a new cell, which runs the code of `package`.
-
-        Raises:
-            OSError: the template is gone.
-        """
-        assert self.process.stdin is not None
-        order = json.dumps({"request": str(request_file), "package": package, "log": str(log)})
-        self.process.stdin.write(order.encode() + b"\n")
-        self.process.stdin.flush()
-        return int(self.answer(10.0)["pid"])
-
-    def answer(self, timeout_s: float) -> dict[str, Any]:
-        """The next line that it writes.
-
-        Raises:
-            OSError: it ended or took too long.
-        """
-        assert self.process.stdout is not None
-        readable, _, _ = select.select([self.process.stdout], [], [], timeout_s)
-        line = self.process.stdout.readline() if readable else b""
-        if not line:
-            raise OSError(f"the template process {self.end()}" if readable else "the template process does not answer")
-        return json.loads(line)
-
-    def end(self) -> str:
-        """How it ended, which it has, or is about to."""
-        try:
-            code = self.process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            code = 0
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else "ended"
-
-    def close(self) -> None:
-        """End it at once: it holds nothing, and its cells have ended."""
-        self.process.kill()
-        self.process.communicate()
+Key = tuple[str, ...]  # of a template: the framework's name, and the variables in its environment
 
 
 class Launcher:
@@ -88,25 +41,37 @@ class Launcher:
     launcher at a time, as what a cell left behind is found among the runner's children.
     """
 
-    def __init__(self, manifests: Mapping[str, Manifest], *, cold: bool) -> None:
+    def __init__(
+        self, manifests: Mapping[str, Manifest], *, cold: bool, import_timeout_s: float = IMPORT_TIMEOUT_S
+    ) -> None:
         self.manifests = manifests
         self.cold = cold or not become_subreaper()
-        self.scratch = Path(tempfile.mkdtemp(prefix="samestep-"))
-        self.templates: dict[tuple[str, ...], Template] = {}
+        self.import_timeout_s = import_timeout_s
+        scratch.remove_dead()
+        self.scratch, self.held = scratch.make()
+        self.templates: dict[Key, Template] = {}
+        self.too_slow: dict[Key, TimeoutError] = {}  # imports that are not tried again, as each would take its limit
         self.running: set[int] = set()
         self.stopped = False
         self.lock = threading.Lock()
         self.lifeline_read, self.lifeline_write = os.pipe()  # no child inherits the write end
+        self.guard = self._popen(["bench.guard", str(self.lifeline_read), str(self.scratch)], {})
 
     def __enter__(self) -> "Launcher":
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End all; if even this is interrupted, the guard does it once the runner has ended."""
         for template in self.templates.values():
             template.close()
-        os.close(self.lifeline_read)
         os.close(self.lifeline_write)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.guard.wait(GUARD_S)
+        self.guard.kill()
+        self.guard.wait()
+        shutil.rmtree(self.scratch, ignore_errors=True)  # for the guard, if someone has ended that
+        os.close(self.lifeline_read)
+        os.close(self.held)
 
     def run(self, request: Request, timeout_s: float, log: Path, instead: Manifest | None = None) -> Outcome:
         """Run one cell to its end, however it ends; nothing of it is left running.
@@ -115,26 +80,29 @@ class Launcher:
         """
         manifest = instead or self.manifests[request.cell.impl]
         requests = ranks.requests(request, manifest.processes(request.cell))
-        files = [write_request(one) for one in requests]
         pids: list[int] = []
         before, earlier = children() - self.running, oom.Before.of(log)
         try:
+            files = [handover.write_request(one) for one in requests]
             with self.lock:
-                if self.stopped:
-                    raise InterruptedError("the runner was interrupted")
                 for one, file in zip(requests, files, strict=True):
-                    pids.append(self._start(one, manifest, file, log))
+                    pids.append(self._start(one, manifest, file, log, before))
                     self.running.add(pids[-1])
-            outcome = ranks.joined(finish(pids, timeout_s, [file.parent for file in files]))
+            outcome = ranks.joined(finish(pids, timeout_s, [file.parent for file in files], log))
+        except TimeoutError as error:
+            outcome = Outcome.failed("timeout", str(error))
         except OSError as error:
             outcome = Outcome.failed("crashed", str(error))
+        except (LookupError, TypeError, ValueError) as error:  # of what ranks wrote and what does not fit together
+            outcome = Outcome.failed("crashed", f"the cell wrote records that make no sense: {error!r}")
         finally:
             with self.lock:
                 self.running -= set(pids)
-                sweep(before | self.running | {template.process.pid for template in self.templates.values()})
+                self._sweep(before)
+        handover.trim(log)
         if not outcome.ok:
             outcome = oom.explained(outcome, earlier, log)
-            outcome.fields["log_tail"] = tail(log)
+            outcome.fields["log_tail"] = handover.tail(log)
         return outcome
 
     def processes(self) -> set[int]:
@@ -148,107 +116,108 @@ class Launcher:
     def stop(self) -> None:
         """End the cells that are running, so that the threads which wait for them go on; no other will start."""
         self.stopped = True
+        for template in list(self.templates.values()):  # the lock is held by who waits for its import
+            template.process.kill()
         with self.lock:
             end(*self.running)
 
-    def _start(self, request: Request, manifest: Manifest, request_file: Path, log: Path) -> int:
+    def _sweep(self, before: set[int]) -> None:
+        sweep(before | self.running | {template.process.pid for template in self.templates.values()})
+
+    def _start(self, request: Request, manifest: Manifest, request_file: Path, log: Path, before: set[int]) -> int:
+        """Process id of a new process of a cell.
+
+        Raises:
+            TimeoutError: its framework takes too long to import.
+            OSError: it cannot be started.
+        """
         variables = manifest.variables(request)
+        own = {"TMPDIR": str(handover.temporary(request_file.parent))} | variables
+        if self.stopped:
+            raise InterruptedError("the runner was interrupted")
         if self.cold:
-            process = self._popen(["bench.worker", str(request_file), manifest.package], variables, log)
+            process = self._popen(["bench.worker", str(request_file), manifest.package], own, log)
             process.returncode = 0  # reaped by `finish`, like a forked cell, so not by this object
             return process.pid
         key = (manifest.name, *(f"{name}={value}" for name, value in sorted(variables.items())))
-        if key in self.templates and self.templates[key].process.poll() is not None:
+        try:
+            return self._template(key, manifest, variables, log).fork(request_file, manifest.package, log, own)
+        except OSError:
+            if key not in self.templates or self.stopped:
+                raise
+        self.templates.pop(key).close(grace_s=0.0)  # it was killed, or stopped: another one may do
+        self._sweep(before)  # what it may have forked after all
+        return self._template(key, manifest, variables, log).fork(request_file, manifest.package, log, own)
+
+    def _template(self, key: Key, manifest: Manifest, variables: Mapping[str, str], log: Path) -> Template:
+        """The template that there is, or a new one."""
+        if key in self.too_slow:
+            raise self.too_slow[key]
+        if key in self.templates and self.templates[key].ended:
             self.templates.pop(key).close()
         if key not in self.templates:
-            self.templates[key] = self._start_template(manifest, variables, log)
-        return self.templates[key].fork(request_file, manifest.package, log)
-
-    def _start_template(self, manifest: Manifest, variables: Mapping[str, str], log: Path) -> Template:
-        workloads = [f"{manifest.package}.{name}" for name in WORKLOADS if manifest.has(name)]
-        modules = [*manifest.preload, *workloads, "bench.workloads", "bench.measure"]
-        template = Template(process=self._popen(["bench.template", manifest.package, *modules], variables, log, True))
-        try:
-            template.answer(IMPORT_TIMEOUT_S)
-        except OSError as error:
-            template.close()
-            raise OSError(f"{error} while it imported {manifest.module}") from error
-        return template
+            workloads = [f"{manifest.package}.{name}" for name in WORKLOADS if manifest.has(name)]
+            modules = [*manifest.preload, *workloads, "bench.workloads", "bench.measure"]
+            own = {"TMPDIR": str(self.scratch), **variables}
+            process = self._popen(["bench.template", manifest.package, *modules], own, log, piped=True)
+            template = self.templates[key] = Template(process=process)
+            try:
+                template.wait_until_ready(self.import_timeout_s, manifest.module)
+            except OSError as error:
+                self.templates.pop(key).close()
+                if isinstance(error, TimeoutError):
+                    self.too_slow[key] = error
+                raise
+        return self.templates[key]
 
     def _popen(
-        self, module: list[str], variables: Mapping[str, str], log: Path, piped: bool = False
+        self, module: list[str], variables: Mapping[str, str], log: Path | None = None, piped: bool = False
     ) -> "subprocess.Popen[bytes]":
+        """A new interpreter in a session of its own, which can tell when the runner ends; without a log the guard."""
         root = str(Path(__file__).parents[1])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         own = {"PYTHONPATH": path, LIFELINE: str(self.lifeline_read)}
         numpy_alone = {"OPENBLAS_NUM_THREADS": "1"}  # numpy makes inputs, unmeasured: no thread pool of its own
+        mark = {MARK: str(self.scratch)} if log else {}
         pipe = subprocess.PIPE if piped else None
-        with log.open("ab") as output:
+        with (log or Path(os.devnull)).open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-P", "-m", *module],
                 stdin=pipe or subprocess.DEVNULL,
                 stdout=pipe or output,
                 stderr=output,
-                env={**os.environ, **numpy_alone, **own, **variables},
+                env={**os.environ, **numpy_alone, **own, **mark, **variables},
                 pass_fds=[self.lifeline_read],
                 start_new_session=True,
             )
 
 
-def write_request(request: Request) -> Path:
-    """The file that a process reads its request from, in the request's folder."""
-    folder = Path(request.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "record.json").unlink(missing_ok=True)  # of another request that had the same folder
-    file = folder / "request.json"
-    file.write_text(request.to_json())
-    return file
-
-
-def finish(pids: Sequence[int], timeout_s: float, folders: Sequence[Path]) -> list[Outcome]:
+def finish(pids: Sequence[int], timeout_s: float, folders: Sequence[Path], log: Path) -> list[Outcome]:
     """Wait for the processes of a cell, and read their records; by rank.
 
-    When one fails, the others, which would wait for it, are ended. All are ended at the timeout.
+    When one fails, the others, which would wait for it, are ended. All are ended at the timeout, or when they have
+    written too much to their log.
     """
     found: dict[int, Outcome] = {}
     deadline = time.monotonic() + timeout_s
     while len(found) < len(pids):
         left = [pid for pid in pids if pid not in found]
-        ended = wait(left, deadline - time.monotonic())
+        ended = wait(left, min(LOOK_S, deadline - time.monotonic()))
         found |= {pid: read_outcome(pid, folders[pids.index(pid)]) for pid in ended}
-        late = None if ended else Outcome.failed("timeout", f"the cell took longer than {timeout_s:g} s")
-        if late or not all(outcome.ok for outcome in found.values()):
+        over = None if ended else too_much(deadline, timeout_s, log)
+        if over or not all(outcome.ok for outcome in found.values()):
             rest = [pid for pid in left if pid not in ended]
             end(*rest)
             told = {pid: read_record(folders[pids.index(pid)]) for pid in rest}
             given_up = Outcome.failed("killed", ranks.ENDED)
-            found |= {pid: late or (given_up if one is None or one.ok else one) for pid, one in told.items()}
+            found |= {pid: over or (given_up if one is None or one.ok else one) for pid, one in told.items()}
     return [found[pid] for pid in pids]
 
 
-def read_outcome(pid: int, folder: Path) -> Outcome:
-    """What a process that has ended left behind."""
-    limit = memory.limit_of(Path("/proc") / str(pid))
-    _, status, used = os.wait4(pid, 0)
-    if told := read_record(folder):
-        return told
-    if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
-        return oom.ended(name, limit, used.ru_maxrss * 1024)
-    return Outcome.failed("crashed", f"the cell ended with exit code {os.WEXITSTATUS(status)} and wrote no record")
-
-
-def read_record(folder: Path) -> Outcome | None:
-    """What a process wrote, if it did."""
-    file = folder / "record.json"
-    return Outcome(**json.loads(file.read_text())) if file.exists() else None
-
-
-def tail(log: Path) -> str | None:
-    """The last lines of a log, as text."""
-    if not log.exists():
-        return None
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        text = file.read().decode(errors="replace")
-    return "\n".join(text.splitlines()[-TAIL_LINES:]) or None
+def too_much(deadline: float, timeout_s: float, log: Path) -> Outcome | None:
+    """How a cell ends that still runs, or None while it may go on."""
+    if time.monotonic() >= deadline:
+        return Outcome.failed("timeout", f"the cell took longer than {timeout_s:g} s")
+    if handover.size(log) > LOG_BYTES:
+        return Outcome.failed("crashed", f"the cell wrote more than {LOG_BYTES >> 20} MiB to its log and was ended")
+    return None

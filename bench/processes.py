@@ -33,8 +33,8 @@ def wait(pids: Collection[int], timeout_s: float) -> list[int]:
         time.sleep(0.05)
 
 
-def end(*pids: int) -> None:
-    """End children and all that descends from them, SIGTERM first and then SIGKILL, and reap them."""
+def end(*pids: int, grace_s: float = GRACE_S) -> None:
+    """End processes and all that descends from them, SIGTERM first and then SIGKILL, and reap children among them."""
     doomed: list[psutil.Process] = []
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -42,7 +42,7 @@ def end(*pids: int) -> None:
     for process in doomed:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, alive = psutil.wait_procs(doomed, GRACE_S)
+    _, alive = psutil.wait_procs(doomed, grace_s)
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

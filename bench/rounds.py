@@ -1,6 +1,6 @@
 """Which cells run again once the first rounds are over, and the arms of an A/A run."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from bench import metrics, plan, stats
@@ -17,7 +17,7 @@ def arms(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def further(
-    cells: Sequence[Cell], repeats: range, seed: int, target: float, records: Sequence[Record]
+    cells: Sequence[Cell], repeats: range, seed: int, target: float, read: Callable[[], Sequence[Record]]
 ) -> Iterator[list[Job]]:
     """One more round after another, of the cells whose interval has not reached the target by then.
 
@@ -26,9 +26,10 @@ def further(
         repeats: numbers of the rounds that may follow.
         seed: of the order within a round.
         target: half width of the interval of the step time, as a share.
-        records: of the run so far; looked at anew before each round.
+        read: the records of the run so far; asked anew before each round.
     """
     for repeat in repeats:
+        records = read()
         jobs = list(plan.rounds([cell for cell in cells if unfinished(cell, target, records)], [repeat], seed))
         if not jobs:
             return

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +47,7 @@ def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -
     load = idle.settle(physical_cores(), settings.wait_for_idle_s, show.note)
     folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells) | {"load": load})
     with store.writing(folder) as journal:
-        return measure(journal, cells, choice.seed, settings, manifests, [])
+        return measure(journal, cells, choice.seed, settings, manifests)
 
 
 def resume(
@@ -82,7 +82,8 @@ def resume(
             going_on.refuse(folder, changed)
         load = idle.settle(physical_cores(), settings.wait_for_idle_s, show.note)
         store.write_meta(folder, going_on.noted(before.meta, cells, asked, load, changed))
-        return measure(journal, cells, choice.seed, settings, manifests, before.records)
+        done = {(found["cell_id"], found["repeat"]) for found in before.records}
+        return measure(journal, cells, choice.seed, settings, manifests, done)
 
 
 def measure(
@@ -91,10 +92,10 @@ def measure(
     seed: int,
     settings: Settings,
     manifests: Mapping[str, Manifest],
-    records: list[Record],
+    done: Collection[tuple[str, int]] = (),
 ) -> int:
-    """Measure what the plan holds and the records lack, which are those of the run so far."""
-    folder, done = journal.folder, {(found["cell_id"], found["repeat"]) for found in records}
+    """Measure what the plan holds but for what is done: pairs of a cell's id and a repeat."""
+    folder = journal.folder
     with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
         runner = Runner(
             launcher=launcher,
@@ -104,15 +105,15 @@ def measure(
             timeout_s=settings.timeout_s,
         )
         able = [cell for cell in cells if plan.absence(cell, manifests) is None]
-        batches = missing(plan_jobs(cells, able, settings, seed, records), done)
+        jobs = plan_jobs(cells, able, settings, seed, lambda: store.load(folder).records)
         given = search.UNCOMPARED if settings.find_max_batch else None
         evidence = given or verdict.gather(able, manifests, runner, progress.note)
-        for job in progress.each(batches):
+        for job in progress.each(missing(jobs, done)):
             outcome = runner.measure(job)
-            records.append(runner.record(job, outcome, evidence))
-            journal.append(records[-1])
-            progress.done(records[-1])
-    well = conclude(records, settings)
+            found = runner.record(job, outcome, evidence)
+            journal.append(found)
+            progress.done(found)
+    well = conclude(store.load(folder).records, settings)  # a long run holds none while it measures
     if settings.report:
         write_report(folder)
     return 0 if well else 1
@@ -144,20 +145,20 @@ def planned(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest
 
 
 def plan_jobs(
-    cells: Sequence[Cell], able: Sequence[Cell], settings: Settings, seed: int, records: Sequence[Record]
+    cells: Sequence[Cell], able: Sequence[Cell], settings: Settings, seed: int, read: Callable[[], Sequence[Record]]
 ) -> Iterator[list[Job]]:
     """One job for each cell that cannot run here and the rounds of the others; then what a target asks for.
 
     Instead of rounds the tries of a search, if one was asked for.
     """
     if settings.find_max_batch:
-        yield from search.jobs(cells, settings.find_max_batch, records)
+        yield from search.jobs(cells, settings.find_max_batch, read)
         return
     first = plan.rounds(able, range(settings.repeats), seed)
     yield [*(Job(cell=cell, repeat=0) for cell in cells if cell not in able), *first]
     if settings.target_ci:
         later = range(settings.repeats, settings.max_repeats)
-        yield from rounds.further(able, later, seed, settings.target_ci, records)
+        yield from rounds.further(able, later, seed, settings.target_ci, read)
 
 
 def describe_run(choice: Choice, settings: Settings, cells: Sequence[Cell]) -> dict[str, Any]:

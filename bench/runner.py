@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import __version__, data, plan, processes, record, store, workloads
+from bench.handover import discard
 from bench.launch import Launcher
 from bench.machine import gpu
 from bench.machine.fingerprint import fingerprint
@@ -41,7 +42,9 @@ class Runner:
         if absence := plan.absence(job.cell, self.manifests):
             return Outcome.failed(*absence)
         with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
-            outcome = self.launcher.run(self.request(job.cell, job.repeat), self.timeout_s, log)
+            request = self.request(job.cell, job.repeat)
+            outcome = self.launcher.run(request, self.timeout_s, log)
+        discard(request)
         return self.with_gpus(outcome, watch)
 
     @contextmanager
@@ -105,7 +108,17 @@ class Runner:
         return replace(request, min_windows=plan.EMULATED_WINDOWS, **emulated) if cell.emulated else request
 
     def record(self, job: Job, outcome: Outcome, evidence: Evidence) -> Record:
-        """The whole record of a job: what the worker found, and what only the runner knows."""
+        """The whole record of a job; one that its worker wrote only in part is the word `crashed`."""
+        try:
+            return self._record(job, outcome, evidence)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            if not outcome.ok:
+                raise
+            reason = f"the cell wrote a record that makes no sense: {error}"
+            return self._record(job, Outcome.failed("crashed", reason), evidence)
+
+    def _record(self, job: Job, outcome: Outcome, evidence: Evidence) -> Record:
+        """What the worker found, and what only the runner knows."""
         cell, manifest = job.cell, self.manifests[job.cell.impl]
         losses = outcome.fields.get("losses") if outcome.ok else None
         drift, no_drift = verdict.drift(cell, evidence, manifest)

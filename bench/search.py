@@ -48,7 +48,7 @@ def tries(start: int, least: int, most: int) -> int:
     return 1 + max((most // start).bit_length(), (start // least).bit_length()) + PARTS.bit_length()
 
 
-def jobs(cells: Sequence[Cell], most: int, records: Sequence[Record]) -> Iterator[list[Job]]:
+def jobs(cells: Sequence[Cell], most: int, read: Callable[[], Sequence[Record]]) -> Iterator[list[Job]]:
     """One try after another, cell by cell; what became of it is looked up in the records of the run so far.
 
     A try that is among them already is not made again. One that fails in a way that has nothing to do with its batch
@@ -60,9 +60,9 @@ def jobs(cells: Sequence[Cell], most: int, records: Sequence[Record]) -> Iterato
             batch = next(steps)
             while True:
                 tried = at_batch(cell, batch)
-                if not (found := of_cell(tried, records)):
+                if not (found := of_cell(tried, read())):
                     yield [Job(cell=tried, repeat=0)]
-                    found = of_cell(tried, records)
+                    found = of_cell(tried, read())
                 if not found or found["status"] not in ("ok", *TOO_LARGE):
                     break
                 batch = steps.send(found["status"] == "ok")

@@ -2,15 +2,17 @@
 
     python -m bench.template PACKAGE MODULE [MODULE …]
 
-It reads one line of JSON per cell from standard input, `{"request": path, "package": name, "log": path}`, and
-answers on standard output: first `{"import_s": …}`, then `{"pid": …}` for each cell. It forks twice, so that the cell
-becomes the runner's own child, which the runner waits for and reaps. It ends when its standard input closes.
+It reads one line of JSON per cell from standard input, `{"request": path, "package": name, "log": path, "variables":
+{…}}`, and answers on what was its standard output: first `{"import_s": …}`, then `{"pid": …}` for each cell. It forks
+twice, so that the cell becomes the runner's own child, which the runner waits for and reaps. It ends when its standard
+input closes.
 """
 
 import importlib
 import json
 import os
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -21,10 +23,12 @@ from bench import worker
 
 def serve(package: str, *modules: str) -> None:
     """Import, then fork a cell for each line."""
+    answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what an import prints is no answer
     import_s = worker.import_impl(package)
     for module in modules:  # what a cell would else import at its first use
         importlib.import_module(module)
-    answer({"import_s": import_s})
+    answer(answers, {"import_s": import_s})
     for line in sys.stdin:
         order = json.loads(line)
         middle = os.fork()
@@ -34,17 +38,18 @@ def serve(package: str, *modules: str) -> None:
             if cell == 0:
                 while os.getppid() == middle:  # until the runner is the parent whose end ends this process
                     time.sleep(1e-4)
+                os.close(answers)
                 become_cell(order, import_s)
-            answer({"pid": cell})
+            answer(answers, {"pid": cell})
             os._exit(0)
         os.waitpid(middle, 0)
 
 
-def answer(content: dict[str, Any]) -> None:
-    os.write(sys.stdout.fileno(), (json.dumps(content) + "\n").encode())
+def answer(answers: int, content: dict[str, Any]) -> None:
+    os.write(answers, (json.dumps(content) + "\n").encode())
 
 
-def become_cell(order: dict[str, str], import_s: float) -> None:
+def become_cell(order: dict[str, Any], import_s: float) -> None:
     """In the forked child: a session of its own, output to its log, the cell, and the end."""
     code = 1
     try:
@@ -53,6 +58,8 @@ def become_cell(order: dict[str, str], import_s: float) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
+        os.environ.update(order["variables"])
+        tempfile.tempdir = None  # it has been asked for while the template imported
         worker.follow_runner()
         worker.run_cell(Path(order["request"]), order["package"], "fork", import_s)
         code = 0

@@ -80,7 +80,7 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
         found.fields["status"] = failures.status_of(error, request.cell.precision, found.phase)
         found.fields["reason"] = failures.reason_of(error, found.phase)
     part = Path(request.folder) / "record.part"
-    part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons, "told_at": time.time()}))
+    part.write_text(json.dumps({"fields": found.fields, "reasons": found.reasons, "told_at": time.monotonic()}))
     part.rename(part.with_name("record.json"))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import data, workloads
+from bench.handover import discard
 from bench.launch import Launcher
 from bench.manifests import Manifest
 from bench.proof import cache, parity
@@ -99,14 +100,16 @@ def run_trace(
 
     folder = launcher.scratch / f"trace-{cell.id}-{instead.package if instead else steps}"
     asked = replace(request, cell=cell, task="trace", folder=str(folder), steps=steps)
-    outcome = launcher.run(asked, timeout_s, log, instead)
-    if not outcome.ok:
-        raise TraceFailed(f"{cell.label}: {outcome.fields['status']}: {outcome.fields['reason']}")
-    states: list[dict[str, Any]] = []
-    for file in sorted(folder.rglob("state-*.npz")):
-        with np.load(file, allow_pickle=False) as arrays:
-            states.append({name: arrays[name] for name in arrays.files})
-        file.unlink()
+    try:
+        outcome = launcher.run(asked, timeout_s, log, instead)
+        if not outcome.ok:
+            raise TraceFailed(f"{cell.label}: {outcome.fields['status']}: {outcome.fields['reason']}")
+        states: list[dict[str, Any]] = []
+        for file in sorted(folder.rglob("state-*.npz")):
+            with np.load(file, allow_pickle=False) as arrays:
+                states.append({name: arrays[name] for name in arrays.files})
+    finally:
+        discard(asked)
     state, *copies = parity.states_of_devices(states)
     return Trace(losses=outcome.fields["losses"], state=state, copies=copies, skipped=outcome.fields["steps_skipped"])
 
@@ -117,8 +120,9 @@ def run_kernels(launcher: Launcher, cell: Cell, request: Request, timeout_s: flo
     Raises:
         TraceFailed: the cell did not end well.
     """
-    folder = launcher.scratch / f"kernels-{cell.id}"
-    outcome = launcher.run(replace(request, task="kernels", folder=str(folder)), timeout_s, log)
+    asked = replace(request, task="kernels", folder=str(launcher.scratch / f"kernels-{cell.id}"))
+    outcome = launcher.run(asked, timeout_s, log)
+    discard(asked)
     if not outcome.ok:
         raise TraceFailed(f"{cell.label}: {outcome.fields['status']}: {outcome.fields['reason']}")
     return outcome.fields["kernels"]

@@ -26,10 +26,14 @@ def build(workload: Any, params: Mapping[str, Any], request: Any) -> tuple[Any, 
 
     def step(state: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
         nonlocal scale, skipped, done
+        done += 1
         fail_in("step")
+        if done > 2:
+            fail_in("warm")
+        if done > request.steps:
+            fail_in("steady")
         mixed = {}
         if request.cell.precision == "fp16":
-            done += 1
             overflow = scale > OVERFLOW or done > {"overflow": 0, "overflow-later": 100}.get(fault, done)
             scale, skipped = (scale / 2, skipped + 1) if overflow else (scale, skipped)
             mixed = {"skipped": np.float64(skipped)}
@@ -45,6 +49,7 @@ def build(workload: Any, params: Mapping[str, Any], request: Any) -> tuple[Any, 
 
 
 def export(state: Mapping[str, Any], names: Collection[str] | None = None, device: int = 0) -> dict[str, Any]:
+    fail_in("export")
     return {name: value for name, value in state.items() if names is None or name in names}
 
 
@@ -55,4 +60,5 @@ def kernels(workload: Any, request: Any) -> dict[str, Any]:
 
 
 def optimisations(state: Any) -> dict[str, Any]:
+    fail_in("optimisations")
     return {"fused": False}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.fake import ranks
+from tests.fake import faults, ranks
 from tests.fake.faults import fail_in
 
 FAKE_ALLOCATE = int(os.environ.get("FAKE_ALLOCATE", 0))  # bytes: see `autoencoder.build`
@@ -20,6 +20,7 @@ fail_in("import")
 
 
 def configure(request: Any) -> None:
+    faults.begin(request)
     fail_in("init")
     if FAKE_LIMIT:
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -43,19 +44,22 @@ def all_reduce(elements: int) -> Callable[[], Any]:
 
 
 def put(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    fail_in("put")
     return {name: array.copy() for name, array in batch.items()}
 
 
 def sync(x: Any) -> None:
-    pass
+    fail_in("sync")
 
 
 def read(x: Mapping[str, Any]) -> dict[str, Any]:
+    fail_in("read")
     return {name: np.asarray(value) for name, value in x.items()}
 
 
 def memory() -> dict[str, Any]:
     """Bytes that `allocate` was asked for, if it was asked at all."""
+    fail_in("memory")
     if not FAKE_ALLOCATE:
         return {"device_peak": None, "device_source": None, "reason": "the fake framework does not count"}
     return {"device_peak": [peak], "device_source": "counted", "reason": None}
@@ -80,8 +84,10 @@ def free(array: Any) -> None:
 
 
 def threads() -> dict[str, int | None]:
+    fail_in("threads")
     return {"intra": 1, "inter": 1}
 
 
 def versions() -> dict[str, str]:
+    fail_in("versions")
     return {"numpy": np.__version__}

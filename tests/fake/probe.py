@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.fake.faults import fail_in
+
 TAP = (1, 1)
 BITS = {"fp64": 53, "fp32": 24, "tf32": 11, "bf16": 8, "fp16": 11}
 
@@ -17,6 +19,7 @@ def rounded(x: Any, precision: str) -> Any:
 
 def products(request: Any, conv: Any, transposed: Any) -> dict[str, Any]:
     """Of the precision that the cell asks for; with a fault such as `computes-tf32` of that one."""
+    fail_in("probe")
     kind, _, other = os.environ.get("FAKE_FAULT", "").partition("-")
     precision = other if kind == "computes" else request.cell.precision
 

@@ -37,7 +37,7 @@ def batch(repeats: range) -> list[dict[str, Any]]:
 
 def test_only_what_has_not_reached_the_target_runs_again() -> None:
     records = batch(range(8))
-    further = rounds.further([STEADY, NOISY, BROKEN], range(8, 11), 0, 0.02, records)
+    further = rounds.further([STEADY, NOISY, BROKEN], range(8, 11), 0, 0.02, records.copy)
     seen = [[(job.cell, job.repeat) for job in jobs] for jobs in further]
     assert seen == [[(NOISY, 8)], [(NOISY, 9)], [(NOISY, 10)]], "the cap ends it"
 
@@ -45,7 +45,7 @@ def test_only_what_has_not_reached_the_target_runs_again() -> None:
 def test_further_rounds_look_at_the_records_anew() -> None:
     records = batch(range(6))
     seen: list[list[str]] = []
-    for jobs in rounds.further([STEADY, NOISY], range(6, 20), 0, 0.09, records):
+    for jobs in rounds.further([STEADY, NOISY], range(6, 20), 0, 0.09, records.copy):
         seen.append(sorted(job.cell.impl for job in jobs))
         records += [
             made(job.cell, job.repeat, (0.1 if job.cell == NOISY else 0.001) * (-1) ** job.repeat) for job in jobs

@@ -76,8 +76,8 @@ def records_of(limit: int, jobs: list[Job], status: str = "oom") -> list[dict[st
 def run(cells: list[Cell], limit: int, status: str = "oom", most: int = 2**10) -> list[dict[str, object]]:
     """Records of a search whose cells fit up to a limit."""
     records: list[dict[str, object]] = []
-    for jobs in search.jobs(cells, most, records):
-        records += records_of(limit, jobs, status)
+    for jobs in search.jobs(cells, most, lambda: records):
+        records.extend(records_of(limit, jobs, status))
     return records
 
 
@@ -110,8 +110,8 @@ def test_nothing_that_fits_is_no_answer() -> None:
 def test_what_was_tried_is_not_tried_again() -> None:
     before = run([CELL], 100)
     records = before[:4]
-    for jobs in search.jobs([CELL], 2**10, records):
-        records += records_of(100, jobs)
+    for jobs in search.jobs([CELL], 2**10, lambda: records):
+        records.extend(records_of(100, jobs))
     assert records == before
 
 
