@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-PREFIX = "samestep-"
+PREFIX = "samestep-run-"  # of no other folder: those of tests and of older versions hold no lock
 
 
 def make() -> tuple[Path, int]:
