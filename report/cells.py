@@ -5,7 +5,6 @@ numbers behind the same engine, and differ only in how: in framework, variant, k
 anything ranked.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import pandas as pd
 from bench.metrics import METRICS, Metric
 from bench.record import VERDICTS
 from bench.stats import Estimate, geometric_mean
-from report.frame import CELL, Row, rows
+from report.frame import CELL, Row, measurable, rows
 
 FRAMEWORKS = {"torch": "PyTorch", "tf": "TensorFlow", "jax": "JAX"}  # names for people, in the order shown
 WORKLOADS = {"gan": "GAN", "autoencoder": "Autoencoder", "lm": "Language model"}
@@ -190,8 +189,8 @@ def _position(name: str | None, order: Sequence[str]) -> tuple[int, str]:
 
 
 def values(members: Iterable[Row], metric: str) -> list[float]:
-    """One value a repeat, where it has a finite one above zero: what a geometric mean can take."""
-    return [row[metric] for row in members if row[metric] is not None and 0 < row[metric] < math.inf]
+    """One value a repeat, where it has one above zero that can have been measured: what a geometric mean can take."""
+    return [row[metric] for row in members if row[metric] is not None and measurable(row[metric])]
 
 
 def estimate(members: Iterable[Row], metric: str) -> Estimate | None:

@@ -1,6 +1,5 @@
 """All-reduces by size: how fast each framework's own transport averages vectors over the devices of a cell."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -8,7 +7,7 @@ from typing import Any
 
 from bench.units import scaled
 from report.cells import Cell, Group, emulated
-from report.frame import Row
+from report.frame import Row, measurable
 from report.layout import NEUTRAL, Figure, axis, escaped, plain_layout, whose
 
 HEIGHT_PX = 300
@@ -51,7 +50,7 @@ def measured(row: Row) -> Iterable[tuple[int, float]]:
         several = row["devices"] > 1
     except (LookupError, TypeError, ValueError, OverflowError):
         return []
-    return [(size, seconds) for size, seconds in told if several and size > 0 and 0 < seconds < math.inf]
+    return [(size, seconds) for size, seconds in told if several and measurable(size) and measurable(seconds)]
 
 
 def charts(found: Iterable[Exchange]) -> list[list[Exchange]]:

@@ -109,6 +109,11 @@ def number(value: Any) -> float | None:
         return None
 
 
+def measurable(value: float) -> bool:
+    """Whether a value can have been measured; beyond it lies what arithmetic on squares of it cannot hold."""
+    return 1e-100 < value < 1e100
+
+
 def whole(value: Any) -> int | None:
     found = number(value)
     return None if found is None or not found.is_integer() or abs(found) >= 2**63 else int(value)
@@ -196,7 +201,7 @@ def _latency(record: Record) -> list[float]:
     """Seconds of single steps, those that are finite."""
     found = items(record["latency_s"])
     found = found if _floats(found) else [_or_nan(value) for value in found]
-    return [value for value in found if 0 < value < math.inf]
+    return [value for value in found if measurable(value)]
 
 
 def _mapping(name: str) -> Callable[[Record], dict[str, Any]]:

@@ -7,6 +7,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,24 @@ def own(text: str) -> Markup:
 
 def pack(data: Mapping[str, Any]) -> str:
     """Data as JSON, gzip and base64: pages of many cells stay small, and no text in it can break out of its element."""
-    plain = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    try:
+        plain = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # of a stranger's numbers: what is not finite is no point
+        plain = json.dumps(finite(data), separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(plain.encode("utf-8", "replace"), 6, mtime=0)).decode()
+
+
+def finite(value: Any) -> Any:
+    """The same with null for each number that is not finite."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {name: finite(inner) for name, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        case list() | tuple():
+            return [finite(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return value
 
 
 def plain(table: Table, label: str) -> dict[str, Any]:

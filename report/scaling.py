@@ -9,7 +9,7 @@ from bench.stats.scaling import Efficiency, Sample, Split
 from bench.units import scale, shown
 from report.cells import CELL, Group, emulated, estimate, plural, short
 from report.cells import Cell as CellOf
-from report.frame import Row
+from report.frame import Row, measurable
 from report.layout import (
     NEUTRAL,
     Figure,
@@ -63,7 +63,7 @@ def samples(rows: Iterable[Row]) -> Iterable[Sample]:
     """Step times, of rows that hold all that a comparison needs."""
     for row in rows:
         whole = all(isinstance(row[name], int) for name in ("devices", "global_batch", "batch_per_device"))
-        if whole and row["step_s"] and row["step_s"] > 0 and row["repeat"] is not None:
+        if whole and row["step_s"] and measurable(row["step_s"]) and row["repeat"] is not None:
             cell = {name: row[name] for name in (*CELL, "spec_hash")}
             yield Sample(cell=cell, round=(row["run"], row["repeat"]), step_s=row["step_s"])
 

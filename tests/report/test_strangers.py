@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from bench import store
 from bench.record import Record
 from bench.store import WrongInput
-from report import exports, images, page
+from report import exports, html, images, page
 from report.compare import command
 from report.files import save
 from tests.report import samples
@@ -235,3 +236,10 @@ def test_a_name_that_no_disk_takes_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(WrongInput, match="File name too long"):
         save(tmp_path / ("x" * 5000), "new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_that_are_not_finite_are_no_points() -> None:
+    assert samples.unpacked(html.pack({"y": [1.0, math.inf, (math.nan, 2)], "x": "nan"})) == {
+        "y": [1.0, None, [None, 2]],
+        "x": "nan",
+    }
