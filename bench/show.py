@@ -75,7 +75,7 @@ class Progress:
 
     def done(self, found: Record) -> None:
         self.finished += 1
-        cell, step = found["cell"], metrics.step_s(found)
+        cell, step = found["cell"], metrics.step_s(found) if found["status"] == "ok" else None
         said = f"{scaled(step, 's')} a step, {found['parity']['verdict']}" if step else found["status"]
         if found["reason"]:
             said += f": {found['reason']}"

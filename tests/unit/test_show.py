@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench import show
+from bench import manifests, plan, show
+from bench.plan import Choice
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,21 @@ def test_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
     printed = capsys.readouterr().out
     assert "samestep[torch]" in printed
     assert "[red]x[/red]" in printed
+
+
+def test_a_cell_that_failed_once_it_was_timed_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    """Such as one that gets no memory for the probes of its precision."""
+    windows = [{"steps": 10, "seconds": 0.1}]
+    (cell,) = plan.plan_cells(Choice(impl=("torch",), workload=("lm",), precision=("fp32",), batch=5), manifests.find())
+    found = {
+        "cell": vars(cell),
+        "windows": windows,
+        "reason": "no memory",
+        "repeat": 0,
+        "parity": {"verdict": "proven"},
+    }
+    for status in ("ok", "oom"):
+        show.Progress("a run").done(found | {"status": status})
+    ok, failed = capsys.readouterr().err.splitlines()
+    assert "batch 5 round 1: 10.0\N{NO-BREAK SPACE}ms a step, proven" in ok
+    assert "batch 5 round 1: oom: no memory" in failed
