@@ -1,5 +1,6 @@
 """What passes between the runner and the processes of a cell, all of it files: the request, the record, the log."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -124,12 +125,13 @@ def size(log: Path) -> int:
 def trim(log: Path) -> None:
     """Leave the head and the tail of a long log. Takes no more room than there was, as the disk may be full."""
     length = size(log)
-    if length <= 2 * KEPT_BYTES:
+    left_out = length - 2 * KEPT_BYTES
+    note = f"\n[{left_out} bytes left out]\n".encode()
+    if left_out <= len(note):
         return
-    with log.open("r+b") as file:
+    with contextlib.suppress(OSError), log.open("r+b") as file:
         file.seek(length - KEPT_BYTES)
         end = file.read()
         file.seek(KEPT_BYTES)
-        file.write(f"\n[{length - 2 * KEPT_BYTES} bytes left out]\n".encode())
-        file.write(end)
+        file.write(note + end)
         file.truncate()

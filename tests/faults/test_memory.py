@@ -39,7 +39,7 @@ def test_out_of_memory_in_a_container(place: Place, group: Path, tried: Callable
     code, said = place.finish(runner)
     assert code == 1, said[-5:]
     for found in place.records():
-        expected = {"a": "ok", "b": "killed"}[found["cell"]["impl"]]
+        expected = {"a": "ok", "b": "oom"}[found["cell"]["impl"]]
         assert found["status"] == expected, found["reason"]
     place.nothing_left()
-    tried("a worker runs out of memory (control group)", "killed")
+    tried("a worker runs out of memory (control group)", "oom")

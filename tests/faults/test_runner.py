@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.place import Place, refused, templates_of, wait_until
+from tests.faults.place import Place, marked, refused, templates_of, wait_until
 
 INTERRUPTED = "bench: interrupted; what was measured is kept"
 REPEATS = 20
@@ -61,6 +61,24 @@ def test_killed_with_a_daemon_and_stopped_processes(place: Place, tried: Callabl
     place.kill(runner)
     place.nothing_left()
     tried("SIGKILL of the runner, its template stopped, a daemon that ignores SIGTERM left", "nothing left")
+
+
+def test_killed_with_its_guard(place: Place, tried: Callable[..., None]) -> None:
+    """As where a whole container is: the next runner removes the folder of the dead one."""
+    runner = place.start(repeats=500)
+    place.wait_for_records(1, runner)
+    for process in psutil.Process(runner.pid).children():
+        if "bench.guard" in process.cmdline():
+            process.kill()
+    place.kill(runner)
+    wait_until(lambda: not marked(str(place.root)))
+    (dead,) = place.scratch.iterdir()
+    other = place.start(resume=True)
+    wait_until(lambda: not dead.exists())
+    other.send_signal(signal.SIGTERM)
+    assert place.finish(other)[0] == 130
+    place.nothing_left()
+    tried("SIGKILL of the runner and its guard", "the next run removes what is left")
 
 
 @pytest.mark.long

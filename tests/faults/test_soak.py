@@ -8,7 +8,7 @@ from tests.faults.place import Place
 
 COUNT = 1000
 CPU_S = 0.020  # of the runner, for a cell
-MEMORY = 8 * 2**20  # that it may grow by in 900 cells, whose records it holds
+MEMORY = 4 * 2**20  # bytes that it may grow by in 900 cells
 
 
 @pytest.mark.long

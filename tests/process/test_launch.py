@@ -37,9 +37,11 @@ def run(launcher: Launcher, folder: Path, timeout_s: float = 20.0, **changes: ob
 
 
 def test_measures(launcher: Launcher, tmp_path: Path) -> None:
+    begin = time.monotonic()
     outcome = run(launcher, tmp_path / "cell")
     fields = outcome.fields
     assert fields["status"] == "ok", fields
+    assert begin < outcome.told_at < time.monotonic(), "told by a clock that nobody can set"
     assert fields["start"] == ("cold" if launcher.cold else "fork")
     assert len(fields["losses"]["reconstruction"]) == 3
     assert len(fields["windows"]) >= 5
