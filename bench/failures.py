@@ -30,7 +30,7 @@ NOT_OOM_SIGNS = (  # lines that hold a sign and tell something else
 )
 CALL_FAILED = "API call failed"  # what a compiled program of PyTorch says
 WORDLESS = (CALL_FAILED, "could not create a primitive", "could not create a memory", "could not execute a primitive")
-WORDS = 300  # characters of a reason
+WORDS = 1000  # characters of a reason
 DEPTH = 10  # exceptions that one was raised from
 
 

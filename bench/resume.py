@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from bench import data, record, store, workloads
@@ -17,6 +18,13 @@ from bench.store import Run
 
 # Fields of run.json that make the plan.
 SETTINGS = ("repeats", "min_time_s", "a_a", "target_ci", "max_repeats", "cold", "find_max_batch")
+ALWAYS = ("plan", "timeout_s")  # what else is needed of it
+TEXT, NUMBER, SEVERAL = (str, NoneType), (int, NoneType), (list,)
+CHOICE = {
+    "impl": SEVERAL, "workload": SEVERAL, "size": TEXT, "variant": SEVERAL, "precision": SEVERAL, "devices": (int,),
+    "device_counts": SEVERAL, "scaling": (str,), "batch": NUMBER, "optimizer": TEXT, "kernels": TEXT, "input": (str,),
+    "platform": (str,), "seed": (int,),
+}  # fmt: skip
 NAMED = 3  # changes that a refusal names
 
 
@@ -27,10 +35,28 @@ def load(folder: Path) -> tuple[Run, Choice]:
         WrongInput: no run, or one that does not say enough to go on with it.
     """
     run = store.load(folder)
-    asked: dict[str, Any] = run.meta.get("choice") or {}
-    if {field.name for field in fields(Choice)} != {*asked} or not {*SETTINGS, "plan", "timeout_s"} <= {*run.meta}:
+    if not says_enough(run.meta):
         raise WrongInput(f"{folder} does not say what it was asked for, as runs of this version do: start a new run")
-    return run, Choice(**{name: as_asked(value) for name, value in asked.items()})
+    if not all(map(is_whole, run.records)):
+        raise WrongInput(f"{folder} holds a record that is not as runs of this version write them: start a new run")
+    return run, Choice(**{name: as_asked(value) for name, value in run.meta["choice"].items()})
+
+
+def says_enough(meta: Mapping[str, Any]) -> bool:
+    """Whether `run.json` has all that makes a plan, each of a kind that it may be."""
+    asked: Any = meta.get("choice")
+    there = isinstance(asked, dict) and {*SETTINGS, *ALWAYS} <= {*meta}
+    return (
+        there and asked.keys() == CHOICE.keys() and all(isinstance(asked[name], kind) for name, kind in CHOICE.items())
+    )
+
+
+def is_whole(found: Record) -> bool:
+    """Whether a record has all that going on takes."""
+    cell: Any = found["cell"]
+    parts = ("parity", "versions", "absent")
+    there = {*record.FIELDS} <= {*found} and isinstance(cell, dict) and {*cell} == {one.name for one in fields(Cell)}  # pyright: ignore[reportUnknownArgumentType]
+    return there and type(found["repeat"]) is int and all(isinstance(found[part], dict) for part in parts)
 
 
 def as_asked(value: Any) -> Any:

@@ -40,7 +40,7 @@ def create(folder: Path, meta: Mapping[str, Any]) -> Path:
     """
     check_new(folder)
     try:
-        (folder / LOGS).mkdir(parents=True)
+        (folder / LOGS).mkdir(parents=True, exist_ok=True)
         write_meta(folder, meta)
     except OSError as error:
         raise WrongInput(f"cannot make the run's folder {folder}: {error.strerror}; name another with --out") from error
@@ -50,7 +50,8 @@ def create(folder: Path, meta: Mapping[str, Any]) -> Path:
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
     """Write `run.json`, whole or not at all, whenever the machine stops."""
     text, part = json.dumps(meta, indent=1) + "\n", folder / f"{RUN_FILE}.part"
-    with part.open("w", encoding="utf-8") as file:
+    part.unlink(missing_ok=True)  # of a runner that was killed, or a link that someone has put there
+    with part.open("x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -62,11 +63,17 @@ def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
 
 
 def check_new(folder: Path) -> None:
-    """Raises WrongInput unless a new run can go to this folder."""
+    """Raises WrongInput unless a new run can go to this folder; what a runner left that was killed at once is none."""
     if (folder / RUN_FILE).exists():
         raise WrongInput(f"{folder} holds a run already; name a new folder with --out")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(map(is_foreign, folder.iterdir()))):
         raise WrongInput(f"{folder} exists and is no run; name a new folder with --out")
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether something in a folder is more than the beginning of a run."""
+    begun = path.is_dir() and not path.is_symlink() and path.name == LOGS and not any(path.iterdir())
+    return not begun and path.name != f"{RUN_FILE}.part"
 
 
 class CannotWrite(Exception):

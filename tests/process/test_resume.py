@@ -3,13 +3,13 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import record, run, store
+from bench import record, resume, run, store
 from bench.manifests import Manifest, read
 from bench.plan import Choice
 from bench.run import Settings
@@ -157,9 +157,32 @@ def test_other_settings_are_another_plan(ended: Path) -> None:
     assert run.resume(ended, FAKES, timeout_s=7.0, report=False) == 0, "how long a cell may take is no part of it"
 
 
-def test_a_run_that_does_not_say_what_it_was_asked(ended: Path) -> None:
-    rewrite(ended, lambda meta: meta.pop("choice"))
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda meta: meta.pop("choice"),
+        lambda meta: meta.pop("cold"),
+        lambda meta: meta.update(choice="all"),
+        lambda meta: meta["choice"].update(impl="a"),
+        lambda meta: meta["choice"].update(devices=None),
+        lambda meta: meta["choice"].update(colour="red"),
+    ],
+)
+def test_a_run_that_does_not_say_what_it_was_asked(ended: Path, change: Callable[[Any], None]) -> None:
+    rewrite(ended, change)
     with pytest.raises(WrongInput, match="does not say what it was asked for"):
+        run.resume(ended, FAKES)
+
+
+def test_every_field_of_the_choice_is_known() -> None:
+    assert list(resume.CHOICE) == [field.name for field in fields(Choice)]
+
+
+@pytest.mark.parametrize("odd", [{"cell": {"impl": "a"}}, {"repeat": "0"}, {"versions": None}, {"parity": []}])
+def test_odd_records_are_not_gone_on_with(ended: Path, odd: dict[str, Any]) -> None:
+    path = ended / store.RECORDS_FILE
+    path.write_text(json.dumps(json.loads(path.read_text().splitlines()[0]) | odd) + "\n")
+    with pytest.raises(WrongInput, match="holds a record that is not as runs of this version write them"):
         run.resume(ended, FAKES)
 
 

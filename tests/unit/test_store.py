@@ -146,3 +146,23 @@ def test_run_json_is_whole_or_as_it_was(folder: Path) -> None:
     store.write_meta(folder, {"schema": 1, "command": ["y"]})
     assert store.load(folder).meta["command"] == ["y"]
     assert sorted(path.name for path in folder.iterdir()) == [store.LOGS, store.RUN_FILE]
+
+
+def test_what_a_runner_left_that_was_killed_at_once_is_no_run_yet(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    (begun / store.LOGS).mkdir(parents=True)
+    (begun / f"{store.RUN_FILE}.part").write_text("{")
+    assert store.load(store.create(begun, {"schema": record.SCHEMA})).records == []
+    logged = tmp_path / "logged"
+    (logged / store.LOGS).mkdir(parents=True)
+    (logged / store.LOGS / "mine").write_text("precious")
+    with pytest.raises(WrongInput, match="is no run"):
+        store.create(logged, {})
+
+
+def test_run_json_is_not_written_through_a_link(folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    (folder / f"{store.RUN_FILE}.part").symlink_to(mine)
+    store.write_meta(folder, {"schema": record.SCHEMA})
+    assert mine.read_text() == "precious" and not (folder / store.RUN_FILE).is_symlink()
