@@ -1,9 +1,10 @@
 # make setup       .venv with every framework, pinned by constraints.txt
 # make bench       measure the three workloads in the three frameworks, and write a report (under five minutes)
-# make test        formatter, linter, type checker and all tests; proves each workload in its default variants
+# make test        formatter, linter, type checker and all tests but the long ones; proves each workload in its default variants
+# make long        the long tests: precisions, several devices, memory and its lack, a whole run, the pages of the example
 # make verify-all  prove every workload, variant and optimizer, on 1 to 8 devices, and catch every planted mistake; tables in docs/
 # make faults      do to the runner, its workers and its disks what can go wrong; table in docs/ (ten minutes)
-# make ci          what continuous integration runs: all three
+# make ci          what continuous integration runs: all of these, and make fuzz
 # make example     measure the run in results/example again, its pages and the pictures in docs/ (ten minutes, a quiet machine)
 # make fuzz        a minute of odd bytes on what reads runs
 # make audit       whether known weaknesses are in the pinned packages; asks PyPI
@@ -12,7 +13,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup bench test check unit browser security fuzz audit verify verify-all proofs faults ci figures example example-pages clean
+.PHONY: setup bench test long check unit browser security fuzz audit verify verify-all proofs faults ci figures example example-pages clean
 
 setup: .venv/ready
 
@@ -28,6 +29,9 @@ bench: setup
 
 test: setup check browser
 	$(BIN)/python -m pytest
+
+long: setup browser
+	$(BIN)/python -m pytest -m long --ignore=tests/faults
 
 unit: setup
 	$(BIN)/python -m pytest tests/unit tests/contract
@@ -75,7 +79,7 @@ faults: setup
 	rm -f build/faults.json
 	$(BIN)/python -m pytest -m "long or not long" tests/faults; failed=$$?; $(BIN)/python scripts/faults.py && exit $$failed
 
-ci: test fuzz verify-all faults
+ci: test long faults fuzz verify-all
 
 # A small run that was measured, its report and a comparison, as they lie in the repository.
 example: setup

@@ -11,6 +11,8 @@ from bench.launch import Launcher
 from bench.proof import parity
 from tests.parity.devices import MANIFESTS, cell_of, difference, sockets, trace
 
+pytestmark = pytest.mark.long
+
 IMPLS = [name for name in manifests.BUILT_IN if MANIFESTS[name].installed]
 CASES = [  # workload, optimizer, devices, norm groups
     ("gan", "adam", 1, 4),  # it alone has batch norm, and two updates a step

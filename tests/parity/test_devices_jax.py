@@ -13,6 +13,8 @@ from bench.spec import Cell
 from tests.parity.devices import cell_of, measurement
 from tests.parity.test_precision_jax import trials
 
+pytestmark = pytest.mark.long
+
 SHARED, WAIT_S = 3, 0.2  # devices of the trials; seconds that one of them is late
 SPREAD, DEALT, WAITED = f"spread({SHARED})", f"dealt({SHARED})", f"waited({SHARED}, {WAIT_S})"
 FORGOTTEN = f"measured('sync', devices={SHARED})"

@@ -9,6 +9,8 @@ from bench import manifests
 from bench.launch import Launcher
 from tests.parity.devices import cell_of, difference, measurement, trace
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def launcher() -> Generator[Launcher]:

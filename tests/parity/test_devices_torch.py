@@ -21,6 +21,8 @@ from tests.mutations.mistakes import Edit
 from tests.parity.devices import cell_of, difference, measurement, sockets
 from tests.parity.test_precision_torch import trials
 
+pytestmark = pytest.mark.long
+
 WRAP = "    return DistributedDataParallel(loss,"
 SMALL_BUCKETS = Edit(  # so that a network of `tiny` has several, as those of `base` have
     file="exchange.py",

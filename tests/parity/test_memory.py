@@ -15,6 +15,8 @@ from bench.plan import Choice
 from bench.spec import Request
 from tests.parity.test_runtime import configured
 
+pytestmark = pytest.mark.long
+
 GIB = 2**30
 # Workload and batch at `small`, so that a step needs over a GiB.
 CASES = {"torch": ("autoencoder", 6144), "jax": ("lm", 20)}

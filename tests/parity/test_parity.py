@@ -86,6 +86,7 @@ def trace(launcher: Launcher, cell: Cell, steps: int) -> Trace:
     return proofs.run_trace(launcher, cell, steps, request, 300.0, launcher.scratch / "log")
 
 
+@pytest.mark.long
 def test_a_run_is_proven(tmp_path: Path) -> None:
     """The whole line on real frameworks: short windows, so that it says nothing about speed."""
     settings = Settings(repeats=1, min_time_s=0.1, out=tmp_path / "run", report=False)

@@ -12,6 +12,8 @@ import pytest
 from bench import manifests
 from bench.precision import FIRST_SCALE
 
+pytestmark = pytest.mark.long
+
 WORKLOADS = ("autoencoder", "gan", "lm")
 PRODUCTS = {f"probed({kind!r})": kind for kind in ("fp64", "fp32", "bf16", "fp16")}
 LOSSES = tuple(f"losses({workload!r}, {kind!r})" for workload in WORKLOADS for kind in ("fp64", "bf16"))

@@ -24,6 +24,8 @@ from bench.optimizer import Optimizer
 from bench.plan import Choice
 from bench.spec import Param, Request
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 VARIANTS = manifests.find()["tf"].variants
 STEPS = 5

@@ -12,6 +12,8 @@ import pytest
 from bench import manifests
 from bench.precision import FIRST_SCALE
 
+pytestmark = pytest.mark.long
+
 WORKLOADS = ("autoencoder", "gan", "lm")
 PRODUCTS = {
     f"probed({variant!r}, {workload!r}, {kind!r})": kind

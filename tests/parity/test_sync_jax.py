@@ -6,6 +6,8 @@ import pytest
 
 from tests.parity.test_precision_jax import trials
 
+pytestmark = pytest.mark.long
+
 ONE_DOOR = ("measured('sync')", "measured('sync', 'read')", "measured('sync', 'export')")
 BOTH_DOORS = "measured('sync', 'read', 'export')"
 

@@ -22,6 +22,8 @@ from bench.plan import Choice
 from bench.proof import parity
 from bench.spec import Request
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.parity.test_precision_torch import trials
 
+pytestmark = pytest.mark.long
+
 SYNC = "measured('sync')"
 ONE_DOOR = ("measured('sync', 'read')", "measured('sync', 'export')")
 BOTH_DOORS = "measured('sync', 'read', 'export')"

@@ -15,6 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "results" / "example"
 PAGES = ("report.html", "compare.html")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("name", PAGES)
 def test_its_pages_are_drawn_whole(open_page: Open, tmp_path: Path, name: str, width: int) -> None:
@@ -27,6 +28,7 @@ def test_its_pages_are_drawn_whole(open_page: Open, tmp_path: Path, name: str, w
     assert overlapping(found) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_filters_change_all_its_charts(open_page: Open, tmp_path: Path, name: str) -> None:
     shutil.copy(EXAMPLE / name, tmp_path / "page.html")
