@@ -4,6 +4,7 @@ A proof is made once and kept under the SHA-256 of all that it depends on: in `$
 package for machines that have one framework.
 """
 
+import functools
 import hashlib
 import platform
 from collections.abc import Callable, Mapping
@@ -26,9 +27,15 @@ class TraceFailed(Exception):
 
 def source_hash(manifest: Manifest, workload: str) -> str:
     """SHA-256 over all source that decides what a step computes: the implementation's, and the specification's."""
+    return hash_of(manifest.folder, workload)
+
+
+@functools.cache
+def hash_of(folder: Path, workload: str) -> str:
+    """The same, of an implementation's folder; read once, so that an edit during a run is not taken for what ran."""
     others = {f"{name}.py" for name in workloads.WORKLOADS if name != workload}
     bench = Path(__file__).parents[1]
-    files = [path for path in sorted(manifest.folder.glob("*.py")) if path.name not in others]
+    files = [path for path in sorted(folder.glob("*.py")) if path.name not in others]
     files += [bench / name for name in ("spec.py", "optimizer.py", "precision.py")] + [
         bench / "workloads" / f"{workload}.py"
     ]
