@@ -134,7 +134,9 @@ def run(
             "--find-max-batch", help="Search for the largest batch that fits, from --batch on; each try once."
         ),
     ] = False,
-    max_batch: Annotated[int, typer.Option(help="Samples per device at most, with --find-max-batch.")] = 2**20,
+    max_batch: Annotated[
+        int | None, typer.Option(help="Samples per device at most, with --find-max-batch.  [default: 1048576]")
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(help="Go on with this run: measure what its plan lacks, or the part that other options choose."),
@@ -148,7 +150,7 @@ def run(
     Without --variant each framework runs its default on the platform; all runs every one.
     Example: bench run --impl torch,jax --workload lm --repeats 5
     """
-    from bench import manifests, plan
+    from bench import manifests, plan, search
     from bench import run as runner
 
     choice = chosen(
@@ -160,7 +162,8 @@ def run(
         repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
         a_a=a_a, max_repeats=max_repeats,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
-        wait_for_idle_s=wait_for_idle, find_max_batch=max_batch if find_max_batch else None,
+        wait_for_idle_s=wait_for_idle,
+        find_max_batch=(search.MOST if max_batch is None else max_batch) if find_max_batch else None,
     )  # fmt: skip
     runner.check_settings(settings)
     if force and not resume:
@@ -168,7 +171,9 @@ def run(
     if resume:
         if out or dry_run:
             raise WrongInput("--resume goes on in the run's own folder: leave --out and --dry-run away")
-        asked = {name for name in ctx.params if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
+        asked = {
+            name for name in ctx.params if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
+        }
         raise typer.Exit(runner.resume(resume, manifests.find(), force=force, **only(asked, choice, settings)))
     if dry_run:
         runner.dry_run(choice, settings, manifests.find())
@@ -361,7 +366,7 @@ def guard(command: Callable[[], Any]) -> int:
         print(f"bench: {plain(' '.join(text.split()))}", file=sys.stderr)
         return 2
     except CannotWrite as error:
-        print(f"bench: {error}", file=sys.stderr)
+        print(f"bench: {plain(str(error))}", file=sys.stderr)
         return 1
     except RecursionError:
         print("bench: a file is nested deeper than any that samestep writes, and was not read", file=sys.stderr)

@@ -16,12 +16,12 @@ from bench.machine.fingerprint import command, differences
 from bench.record import Record
 from bench.spec import WrongInput
 from bench.store import LOGS, RECORDS_FILE, RUN_FILE, Run
+from bench.text import few
 
 COMMON = ("seed", "min_time_s", "timeout_s", "a_a", "target_ci", "max_repeats", "cold", "git")  # kept where all agree
 MAX_ROUND = 1_000_000
 LOG = re.compile(r"([0-9a-f]{16})-(\d{1,7})\.log")  # of one repeat of one cell
 LOG_BYTES = 64 * reading.MIB  # a larger one is not copied
-NAMED = 3  # differences that a refusal names
 
 
 def merge(folders: Sequence[Path], out: Path, *, force: bool = False) -> Path:
@@ -42,8 +42,7 @@ def merge(folders: Sequence[Path], out: Path, *, force: bool = False) -> Path:
     check_distinct(runs)
     apart = [*mathematics(runs), *machines(runs)]
     if apart and not force:
-        more = f"; and {len(apart) - NAMED} more" if len(apart) > NAMED else ""
-        raise WrongInput(f"not merged: {'; '.join(apart[:NAMED])}{more}. Add --force to merge all the same")
+        raise WrongInput(f"not merged: {few(apart)}. Add --force to merge all the same")
     firsts = first_rounds(runs)
     write(out, runs, firsts, described(runs, firsts, apart))
     return out

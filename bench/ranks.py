@@ -17,9 +17,7 @@ class Outcome:
 
     fields: dict[str, Any]
     reasons: dict[str, str] = field(default_factory=dict[str, str])
-    told_at: float = (
-        0.0  # of the clock that no one sets; 0 of a process that ended without a word: others noticed after it
-    )
+    told_at: float = 0.0  # by the monotonic clock; 0 of a process that ended without a word: others noticed after it
 
     @property
     def ok(self) -> bool:

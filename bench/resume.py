@@ -15,6 +15,7 @@ from bench.record import Record
 from bench.runner import now
 from bench.spec import Cell, WrongInput, spec_hash
 from bench.store import Run
+from bench.text import few
 
 # Fields of run.json that make the plan.
 SETTINGS = ("repeats", "min_time_s", "a_a", "target_ci", "max_repeats", "cold", "find_max_batch")
@@ -25,7 +26,6 @@ CHOICE = {
     "device_counts": SEVERAL, "scaling": (str,), "batch": NUMBER, "optimizer": TEXT, "kernels": TEXT, "input": (str,),
     "platform": (str,), "seed": (int,),
 }  # fmt: skip
-NAMED = 3  # changes that a refusal names
 
 
 def load(folder: Path) -> tuple[Run, Choice]:
@@ -78,12 +78,10 @@ def changes(
     return [
         *plan(run.meta, cells, settings),
         *mathematics(run.records, cells),
-        *(
-            f"records have schema {schema}, and new ones would have {record.SCHEMA}"
-            for schema in sorted(run.schemas - {record.SCHEMA})
-        ),
+        *schemas(run.schemas),
         *code(run.records, cells, manifests),
-    ] + [f"machine: {one}" for one in differences(run.meta.get("machine"), fingerprint())]
+        *(f"machine: {one}" for one in differences(run.meta.get("machine"), fingerprint())),
+    ]
 
 
 def plan(meta: Mapping[str, Any], cells: Sequence[Cell], settings: Mapping[str, Any]) -> Iterator[str]:
@@ -104,6 +102,12 @@ def mathematics(records: Iterable[Record], cells: Iterable[Cell]) -> Iterator[st
             yield f"{cell.workload} {cell.size} with {cell.optimizer} trains something else, or on other data"
 
 
+def schemas(written: Iterable[int]) -> Iterator[str]:
+    """Another schema measured otherwise."""
+    for schema in sorted({*written} - {record.SCHEMA}):
+        yield f"records have schema {schema}, and new ones would have {record.SCHEMA}"
+
+
 def code(records: Iterable[Record], cells: Iterable[Cell], manifests: Mapping[str, Manifest]) -> Iterator[str]:
     """Frameworks of which another source, or other versions of packages, would be measured than before."""
     mine = {(cell.impl, cell.workload) for cell in cells}
@@ -119,9 +123,8 @@ def code(records: Iterable[Record], cells: Iterable[Cell], manifests: Mapping[st
 
 def refuse(folder: Path, found: Sequence[str]) -> None:
     """Raises WrongInput that names what changed."""
-    more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
     raise WrongInput(
-        f"{folder} cannot go on as it began: {'; '.join([*found[:NAMED], *more])}. "
+        f"{folder} cannot go on as it began: {few(found)}. "
         "Start a new run, or add --force, which its run.json then says"
     )
 

@@ -4,7 +4,6 @@ A try is measured and recorded like any cell, once. Its trajectory is compared w
 would take far more memory than the try itself. A proof of the network holds for every batch: a run at one tells it.
 """
 
-import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -152,8 +151,7 @@ def conclude(records: Sequence[Record], most: int, *, as_json: bool) -> bool:
     """Show what was found; whether each search has an answer: batches that do not fit are part of it."""
     found = answers(records)
     if as_json:
-        for one in records:
-            sys.stdout.write(record.encode(one) + "\n")
+        show.lines(records)
     else:
         head = ("cell", "optimizer", "largest batch", "throughput", "memory", "smallest that did not fit", "why")
         show.rows(head, [line(one, most) for one in found])

@@ -104,8 +104,7 @@ def results(records: Sequence[Record], *, as_json: bool, target: float | None = 
     """The records as lines of JSON on standard output, or a summary table; what there is to say below it."""
     pairs = arms.compare_arms(records)
     if as_json:
-        for found in records:
-            sys.stdout.write(record.encode(found) + "\n")
+        lines(records)
     else:
         output.print(summary(records, target))
         for line in explanations(records):
@@ -118,6 +117,12 @@ def results(records: Sequence[Record], *, as_json: bool, target: float | None = 
             rows(("cell", "b / a", "95 % interval", "p, adjusted", ""), [arms_row(pair) for pair in pairs])
     if pairs:
         (note if as_json else output.print)(arms.conclusion(pairs))
+
+
+def lines(records: Iterable[Record]) -> None:
+    """The records on standard output, one line of JSON each."""
+    for found in records:
+        sys.stdout.write(record.encode(found) + "\n")
 
 
 def summary(records: Sequence[Record], target: float | None = None) -> Table:

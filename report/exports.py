@@ -15,7 +15,7 @@ from bench import store
 from bench.store import Run, WrongInput
 from bench.text import plain
 from report.files import save
-from report.frame import FLAT, frame
+from report.frame import FLAT, Row, frame, rows
 
 FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # spreadsheets run text that starts with one of these
 SHOWN = (  # columns of the Markdown table: all would be too wide to read
@@ -75,14 +75,12 @@ def _unarmed(value: Any) -> Any:
 
 def to_json(found: pd.DataFrame) -> str:
     """A list of objects, null where a value is missing."""
-    told = iso(found)
-    values = told.astype(object).where(told.notna(), None)
-    return json.dumps([_encoded(row) for row in values.to_dict("records")], indent=1) + "\n"
+    return json.dumps([_encoded(row) for row in rows(iso(found))], indent=1) + "\n"
 
 
-def _encoded(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _encoded(row: Row) -> dict[str, Any]:
     infinite = {float("inf"): "inf", float("-inf"): "-inf"}  # as records write them
-    return {str(name): infinite.get(value, value) if isinstance(value, float) else value for name, value in row.items()}
+    return {name: infinite.get(value, value) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def to_parquet(found: pd.DataFrame) -> bytes:
@@ -97,9 +95,8 @@ def to_parquet(found: pd.DataFrame) -> bytes:
 
 def to_markdown(found: pd.DataFrame) -> str:
     """A table for a pull request: of each record the columns that `SHOWN` names."""
-    told = found[list(SHOWN)]
     lines = [f"| {' | '.join(SHOWN)} |", f"|{' --- |' * len(SHOWN)}"]
-    for row in told.astype(object).where(told.notna(), None).to_dict("records"):
+    for row in rows(found[list(SHOWN)]):
         lines.append(f"| {' | '.join(_readable(value) for value in row.values())} |")
     return "\n".join(lines) + "\n"
 

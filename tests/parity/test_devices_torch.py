@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import psutil
 import pytest
 
 from bench.launch import Launcher, Outcome
-from bench.processes import children
 from bench.spec import Cell
 from tests.mutations import __main__ as mutations
 from tests.mutations.mistakes import Edit
@@ -41,17 +39,6 @@ ROUND = Edit(
     old="kind = getattr(torch, stored(request.cell.precision))",
     new="kind = torch.bfloat16",
 )
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mutations.Laboratory]:
-    """A launcher, and a folder in which changed implementations can be planted."""
-    before = children()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "environ", os.environ.copy())
-        with mutations.laboratory() as place:
-            yield place
-    assert children() <= before
 
 
 def several(workload: str, devices: int, **others: Any) -> Cell:

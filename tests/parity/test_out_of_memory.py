@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench import plan, run, search, store
 from bench.plan import Choice
-from bench.processes import children
 from bench.run import Settings
 from bench.spec import Cell
 from tests.mutations import __main__ as mutations
@@ -72,17 +70,6 @@ LIMIT = """    import resource, pathlib
 """
 ENOUGH = {"torch": 150, "tf": 250, "jax": 400}  # MiB for some thousand images a step, so that a try takes seconds
 VARIANTS = [("torch", "eager"), ("torch", "compile"), ("tf", "graph"), ("tf", "xla"), ("jax", "jit")]
-
-
-@pytest.fixture(scope="module")
-def place() -> Iterator[mutations.Laboratory]:
-    """A launcher, and a folder in which changed implementations can be planted."""
-    before = children()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "environ", os.environ.copy())
-        with mutations.laboratory() as place:
-            yield place
-    assert children() <= before
 
 
 def limit(impl: str, mib: int = 400) -> Edit:

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,21 +13,10 @@ from bench import plan
 from bench.launch import Launcher, Outcome
 from bench.manifests import Manifest, read
 from bench.plan import Choice
-from bench.processes import children
 from bench.spec import Request
 
 MANIFESTS: dict[str, Manifest] = {"fake": read("fake", "tests.fake")}
 CELL = plan.plan_cells(Choice(impl=("fake",), workload=("autoencoder",)), MANIFESTS)[0]
-
-
-@pytest.fixture(params=["fork", "cold"])
-def launcher(request: pytest.FixtureRequest) -> Iterator[Launcher]:
-    before = children()
-    with Launcher(MANIFESTS, cold=request.param == "cold") as launcher:
-        yield launcher
-        scratch = launcher.scratch
-    assert children() <= before
-    assert not scratch.exists()
 
 
 def run(launcher: Launcher, folder: Path, timeout_s: float = 20.0, **changes: object) -> Outcome:

@@ -9,19 +9,10 @@ import pytest
 
 from bench import oom
 from bench.launch import Launcher
-from bench.processes import children
-from tests.process.test_launch import MANIFESTS, run
+from tests.process.test_launch import run
 
 LIMIT = 200 * 2**20  # bytes
 ROOT = Path("/sys/fs/cgroup")
-
-
-@pytest.fixture(params=["fork", "cold"])
-def launcher(request: pytest.FixtureRequest) -> Iterator[Launcher]:
-    before = children()
-    with Launcher(MANIFESTS, cold=request.param == "cold") as launcher:
-        yield launcher
-    assert children() <= before
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,20 +13,11 @@ import pytest
 
 from bench import exchange
 from bench.launch import Launcher, Outcome
-from bench.processes import children
 from bench.spec import Request
-from tests.process.test_launch import CELL, MANIFESTS, wait_until
+from tests.process.test_launch import CELL, wait_until
 
 COUNT = 3
 SPREAD = replace(CELL, devices=COUNT, batch_per_device=16, norm_groups=COUNT, scaling="strong", engine="distributed")
-
-
-@pytest.fixture(params=["fork", "cold"])
-def launcher(request: pytest.FixtureRequest) -> Iterator[Launcher]:
-    before = children()
-    with Launcher(MANIFESTS, cold=request.param == "cold") as launcher:
-        yield launcher
-    assert children() <= before
 
 
 def run(launcher: Launcher, folder: Path, timeout_s: float = 20.0, **changes: object) -> Outcome:
