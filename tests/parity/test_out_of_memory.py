@@ -69,6 +69,7 @@ LIMIT = """    import resource, pathlib
     resource.setrlimit(resource.RLIMIT_DATA, (int(held) * 1024 + MIB * 2**20,) * 2)
 """
 ENOUGH = {"torch": 150, "tf": 250, "jax": 400}  # MiB for some thousand images a step, so that a try takes seconds
+TIMEOUT_S = 300.0  # close to its limit a program of PyTorch is compiled for minutes, as the kernel takes its pages back
 VARIANTS = [("torch", "eager"), ("torch", "compile"), ("tf", "graph"), ("tf", "xla"), ("jax", "jit")]
 
 
@@ -101,7 +102,7 @@ def test_what_frameworks_raise_on_devices_is_oom(impl: str) -> None:
 def test_a_limit_is_oom(place: mutations.Laboratory, tmp_path: Path, impl: str, variant: str, batch: int) -> None:
     mutant = place.plant(impl, f"limited-{variant}-{batch}", [limit(impl)])
     asked = measurement(cell_of(impl, variant, batch), tmp_path / "cell")
-    outcome = place.launcher.run(asked, 120.0, tmp_path / "log", mutant)
+    outcome = place.launcher.run(asked, TIMEOUT_S, tmp_path / "log", mutant)
     print(impl, variant, batch, outcome.fields["reason"])
     assert outcome.fields["status"] == "oom", outcome
 
@@ -115,7 +116,7 @@ def test_whom_the_kernel_ends_is_oom(
     edit = Edit(file="backend.py", old=BEFORE[impl], new=f"    import os\n{join}{BEFORE[impl]}")
     mutant = place.plant(impl, f"confined-{variant}", [edit])
     outcome = place.launcher.run(
-        measurement(cell_of(impl, variant, 15_000), tmp_path / "cell"), 120.0, tmp_path / "log", mutant
+        measurement(cell_of(impl, variant, 15_000), tmp_path / "cell"), TIMEOUT_S, tmp_path / "log", mutant
     )
     print(impl, variant, outcome.fields["reason"])
     assert outcome.fields["status"] == "oom", outcome
