@@ -63,6 +63,7 @@ class Window:
     """Steps that were timed together."""
 
     steps: int
+    begin_s: float  # by the clock of this process
     seconds: float  # of the slowest process
     own_s: float  # of this process
     rewait_s: float  # that waiting again took
@@ -86,7 +87,10 @@ def steady_state(
     return {
         "status": "invalid" if fault else "ok",
         "reason": fault,
-        "windows": [{"steps": window.steps, "seconds": window.seconds, **window.cpu} for window in windows],
+        "windows": [
+            {"steps": window.steps, "begin_s": window.begin_s, "seconds": window.seconds, **window.cpu}
+            for window in windows
+        ],
         "own_s": [window.own_s for window in windows],
         "latency_s": latency_s,
         "sync_check": {"median_share": statistics.median(shares), "max_share": max(shares)},
@@ -132,7 +136,8 @@ def measure_window(training: Training, request: Request, steps: int, clock: Cloc
     end = clock()
     training.peek(training.state, training.losses)
     rewait_s, cpu = clock() - end, meter.stop()
-    return Window(steps=steps, seconds=training.slowest(own_s), own_s=own_s, rewait_s=rewait_s, cpu=cpu)
+    slowest_s = training.slowest(own_s)
+    return Window(steps=steps, begin_s=start, seconds=slowest_s, own_s=own_s, rewait_s=rewait_s, cpu=cpu)
 
 
 def _idle_sync_s(training: Training, clock: Clock) -> float:

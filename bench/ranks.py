@@ -17,6 +17,7 @@ class Outcome:
 
     fields: dict[str, Any]
     reasons: dict[str, str] = field(default_factory=dict[str, str])
+    begun_at: float = 0.0  # by the clock of windows
     told_at: float = 0.0  # by the monotonic clock; 0 of a process that ended without a word: others noticed after it
 
     @property

@@ -19,7 +19,8 @@ Record = dict[str, Any]
 #    the machine and the processor time of each window are new
 # 3: communication; several devices
 # 4: parity.reference_losses
-SCHEMA = 4
+# 5: interpreter, price_per_hour, windows.begin_s; energy_j is measured
+SCHEMA = 5
 
 STATUSES = ("ok", "unsupported", "unavailable", "oom", "timeout", "crashed", "killed", "nan", "invalid")
 HARMLESS = ("ok", "unsupported", "unavailable")  # statuses that leave the exit code at 0
@@ -28,12 +29,13 @@ VERDICTS = ("proven", "consistent", "diverged", "unchecked")
 FIELDS = (
     "schema", "cell", "cell_id", "spec_hash", "source_hash", "repeat", "run", "started_at",
     "status", "reason", "log_tail", "parity",
-    "start", "phases_s", "compile_cache", "windows", "latency_s",
+    "start", "interpreter", "phases_s", "compile_cache", "windows", "latency_s",
     "items_per_step", "item", "flops_per_step", "losses", "steps_skipped", "drift",
-    "memory_bytes", "energy_j", "effective_precision", "sync_check",
+    "memory_bytes", "energy_j", "price_per_hour", "effective_precision", "sync_check",
     "threads", "ranks", "communication", "optimisations", "absent", "machine", "versions", "flags", "data",
 )  # fmt: skip
 PARTS: Mapping[str, tuple[str, ...]] = {
+    "interpreter": ("name", "python"),
     "phases_s": ("import", "init", "compile"),
     "memory_bytes": (
         "device_peak",
@@ -46,6 +48,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     ),
     "parity": ("verdict", "reason", "max_rel_loss_diff", "reference", "reference_losses", "proof"),
     "drift": ("steps", "rel_loss_diff", "max_rel_loss_diff", "last_rel_loss_diff", "reference"),
+    "energy_j": ("total", "idle_w", "source"),
     "effective_precision": ("matmul", "conv"),
     "sync_check": ("median_share", "max_share"),
     "communication": ("gradient_bytes", "all_reduce", "without_exchange"),

@@ -1,5 +1,7 @@
 """One run under way: starts its cells, looks at the GPUs meanwhile, makes the records."""
 
+import platform
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -43,7 +45,8 @@ class Runner:
             return Outcome.failed(*absence)
         with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
             request = self.request(job.cell, job.repeat)
-            outcome = self.launcher.run(request, self.timeout_s, log)
+            begun_at = time.perf_counter()
+            outcome = replace(self.launcher.run(request, self.timeout_s, log), begun_at=begun_at)
         discard(request)
         return self.with_gpus(outcome, watch)
 
@@ -121,6 +124,8 @@ class Runner:
         """What the worker found, and what only the runner knows."""
         cell, manifest = job.cell, self.manifests[job.cell.impl]
         losses = outcome.fields.get("losses") if outcome.ok else None
+        for window in outcome.fields.get("windows") or ():
+            window["begin_s"] -= outcome.begun_at  # one clock serves all processes of a machine
         drift, no_drift = verdict.drift(cell, evidence, manifest)
         workload = workloads.get(cell.workload, cell.size, cell.global_batch)
         data_hash = data.data_hash(workload.data)
@@ -134,6 +139,7 @@ class Runner:
             "started_at": now(),
             "parity": verdict.verdict(cell, losses, evidence, manifest),
             "drift": drift,
+            "interpreter": {"name": "own", "python": platform.python_version()},
             "items_per_step": workload.items_per_step,
             "item": workload.item,
             "flops_per_step": workload.flops_per_step,
@@ -147,6 +153,7 @@ class Runner:
 
 NOT_MEASURED = {
     "energy_j": LATER,
+    "price_per_hour": "no --price-per-hour was given",
     "communication": "measured in the first round, where a cell has several devices",
     "effective_precision": "the cell ended before its precision was probed",
     "steps_skipped": "the cell ended before its first step",

@@ -40,7 +40,12 @@ def from_3(record: Record) -> Record:
     return _step(record, {"parity.reference_losses": _new(3)})
 
 
-STEPS: Mapping[int, Callable[[Record], Record]] = {1: from_1, 2: from_2, 3: from_3}
+def from_4(record: Record) -> Record:
+    """The interpreter, the price and when each window began are new."""
+    return _step(record, dict.fromkeys(("interpreter", "price_per_hour", "windows.begin_s"), _new(4)))
+
+
+STEPS: Mapping[int, Callable[[Record], Record]] = {1: from_1, 2: from_2, 3: from_3, 4: from_4}
 
 
 def _new(schema: int) -> str:

@@ -32,6 +32,7 @@ MACHINE = {
 }
 REASONS = {
     "energy_j": LATER,
+    "price_per_hour": "no --price-per-hour was given",
     "communication": "one device exchanges nothing",
     "drift": "float64 is what others drift from",
     "steps_skipped": "the cell ended before its first step",
@@ -69,7 +70,7 @@ def make_record(cell: Cell, repeat: int = 0, *, rate: float | None = None, **cha
     rate = rate or RATES.get(cell.workload, 1e3) * SPEED.get(cell.impl, 0.8) * math.exp(draw.gauss(0, 0.012))
     items = 48 * 63 if cell.workload == "lm" else 48
     steps = math.ceil(0.12 * rate / items)
-    window = {"steps": steps, "seconds": steps * items / rate, "foreign_cpu_s": None, "steal_s": None}
+    window = {"steps": steps, "begin_s": 2.0, "seconds": steps * items / rate, "foreign_cpu_s": None, "steal_s": None}
     known: dict[str, Any] = {
         **identity(cell, repeat),
         "status": "ok",
@@ -110,6 +111,7 @@ def identity(cell: Cell, repeat: int) -> dict[str, Any]:
         "repeat": repeat,
         "run": "made",
         "started_at": f"2026-11-23T13:{repeat:02d}:51+00:00",
+        "interpreter": {"name": "own", "python": "3.11.7"},
         "compile_cache": "cold",
         "items_per_step": 48 * 63 if cell.workload == "lm" else 48,
         "item": "tokens" if cell.workload == "lm" else "images",
