@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from bench import env_commands
 from bench.spec import WrongInput
 from bench.store import CannotWrite
 from bench.text import plain
@@ -26,10 +27,11 @@ app = typer.Typer(
     help="""The same training step in PyTorch, TensorFlow and JAX: measured, and proven to be the same.
 
     bench run measures and writes a report, bench verify proves, bench report, bench compare and
-    bench export show, bench merge makes one run of several, bench list tells what there is. Lists are
-    comma-separated; all is allowed.
+    bench export show, bench merge makes one run of several, bench list tells what there is, bench doctor
+    what works here, bench env makes environments. Lists are comma-separated; all is allowed.
     """,
 )
+app.add_typer(env_commands.app, name="env")
 
 Impl = Annotated[str, typer.Option(help="Frameworks: torch, tf, jax.")]
 WorkloadName = Annotated[str, typer.Option("--workload", help="What is trained: gan, autoencoder, lm.")]
@@ -46,6 +48,10 @@ OptimizerName = Annotated[
         help="adam, adamw, rmsprop, rmsprop-centered, sgd or sgd-nesterov; +clip and +cosine after it clip the "
         "gradient and schedule the rate.  [default: the workload's own]",
     ),
+]
+Python = Annotated[
+    list[str],
+    typer.Option(help="Another Python for a framework, such as torch=/opt/t/bin/python; may be given several times."),
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds that one cell may take.")]
 IDLE_FLAG, IDLE_CAP_S = "--wait-for-idle", 600.0
@@ -111,6 +117,9 @@ def run(
     seed: Annotated[int, typer.Option(help="Of parameters, data, and the order of cells.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder.  [default: results/<time>]")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and an estimate of its time.")] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Write the run's folder with its plan; --resume measures it, or a part.")
+    ] = False,
     cold: Annotated[bool, typer.Option("--cold", help="A fresh interpreter for each cell, none forked.")] = False,
     wait_for_idle: Annotated[
         float | None,
@@ -141,6 +150,7 @@ def run(
         Path | None,
         typer.Option(help="Go on with this run: measure what its plan lacks, or the part that other options choose."),
     ] = None,
+    python: Python = [],  # noqa: B006  # typer makes its own list of it
     force: Annotated[
         bool, typer.Option("--force", help="With --resume: although plan, mathematics or machine changed.")
     ] = False,
@@ -160,7 +170,7 @@ def run(
     )  # fmt: skip
     settings = runner.Settings(
         repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
-        a_a=a_a, max_repeats=max_repeats,
+        a_a=a_a, max_repeats=max_repeats, plan_only=plan_only,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
         wait_for_idle_s=wait_for_idle,
         find_max_batch=(search.MOST if max_batch is None else max_batch) if find_max_batch else None,
@@ -169,16 +179,18 @@ def run(
     if force and not resume:
         raise WrongInput("--force goes with --resume RUN: it goes on with a run although something changed")
     if resume:
-        if out or dry_run:
-            raise WrongInput("--resume goes on in the run's own folder: leave --out and --dry-run away")
+        if out or dry_run or plan_only:
+            raise WrongInput("--resume goes on in the run's own folder: leave --out, --dry-run and --plan-only away")
         asked = {
             name for name in ctx.params if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
         }
-        raise typer.Exit(runner.resume(resume, manifests.find(), force=force, **only(asked, choice, settings)))
+        raise typer.Exit(runner.resume(resume, manifests.find(python), force=force, **only(asked, choice, settings)))
+    if dry_run and plan_only:
+        raise WrongInput("--dry-run writes nothing, --plan-only the plan: give one of them")
     if dry_run:
-        runner.dry_run(choice, settings, manifests.find())
+        runner.dry_run(choice, settings, manifests.find(python))
     else:
-        raise typer.Exit(runner.run(choice, settings, manifests.find()))
+        raise typer.Exit(runner.run(choice, settings, manifests.find(python)))
 
 
 @app.command()
@@ -194,6 +206,7 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="Print the rows, one line of JSON each.")] = False,
     steps: Annotated[int | None, typer.Option(help="Steps to compare.  [default: 20 at tiny, else 3]")] = None,
     timeout: Timeout = 300.0,
+    python: Python = [],  # noqa: B006
 ) -> None:
     """Prove that the frameworks compute the same step: in float64 to rounding, in float32 within its own.
 
@@ -208,7 +221,7 @@ def verify(
         device_counts=device_counts, optimizer=optimizer,
     )  # fmt: skip
     verifier.check(steps, timeout)
-    rows = verifier.verify(choice, steps, timeout, manifests.find())
+    rows = verifier.verify(choice, steps, timeout, manifests.find(python))
     if json:
         import json as encoder
 
@@ -285,6 +298,36 @@ def merge(
     from bench import merge as merger
 
     print(merger.merge(runs, out, force=force))
+
+
+@app.command()
+def doctor(
+    impl: Impl = "all",
+    platform: Annotated[str, typer.Option(help="auto, cpu, cuda, rocm or tpu.")] = "auto",
+    precision: Precision = None,
+    python: Python = [],  # noqa: B006
+    out: Annotated[Path, typer.Option(help="Folder of the runs to come.")] = Path("results"),
+    json: Annotated[bool, typer.Option("--json", help="Print the checks, one line of JSON each.")] = False,
+) -> None:
+    """Tell what works here, and of what does not the reason and the command that mends it.
+
+    Looks at devices, disk and noise; trains a few steps in each framework that is asked for, probes each precision,
+    and has two devices average a vector. Exits with 1 if something that was asked for does not work.
+    """
+    import json as encoder
+
+    from bench import doctor as doctors
+    from bench import show
+
+    checks: list[doctors.Check] = []
+    for check in doctors.examine(split(impl), platform, split(precision), python, out):
+        checks.append(check)
+        if json:
+            print(encoder.dumps(doctors.plain(check)), flush=True)
+        else:
+            for line in check.lines:
+                show.output.print(plain(line), soft_wrap=True)
+    raise typer.Exit(0 if doctors.well(checks) else 1)
 
 
 @contextmanager

@@ -6,10 +6,10 @@ Processes that were there before a cell are never touched.
 """
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ import psutil
 from bench import handover, oom, ranks, scratch
 from bench.guard import MARK
 from bench.handover import LOG_BYTES, read_outcome, read_record
+from bench.interpreters import OWN_INTERPRETER, Interpreter
 from bench.manifests import Manifest
 from bench.processes import become_subreaper, children, end, sweep, wait
 from bench.ranks import Outcome
@@ -31,7 +32,7 @@ from bench.workloads import WORKLOADS
 GUARD_S = 30.0  # for the guard to end once all is done
 LOOK_S = 1.0  # between looks at the size of a log, while a cell runs
 
-Key = tuple[str, ...]  # of a template: the framework's name, and the variables in its environment
+Key = tuple[str, ...]  # of a template: the framework's name, its Python, and the variables in its environment
 
 
 class Launcher:
@@ -135,11 +136,16 @@ class Launcher:
         own = {"TMPDIR": str(handover.temporary(request_file.parent))} | variables
         if self.stopped:
             raise InterruptedError("the runner was interrupted")
-        if self.cold:
-            process = self._popen(["bench.worker", str(request_file), manifest.package], own, log)
+        if self.cold or request.cell.platform != "cpu":  # no accelerator's driver may outlive a cell in a template
+            words = ["bench.worker", str(request_file), manifest.package]
+            process = self._popen(words, own, log, interpreter=manifest.interpreter, package=manifest.package)
             process.returncode = 0  # reaped by `finish`, like a forked cell, so not by this object
             return process.pid
-        key = (manifest.name, *(f"{name}={value}" for name, value in sorted(variables.items())))
+        key = (
+            manifest.name,
+            manifest.interpreter.path,
+            *(f"{name}={value}" for name, value in sorted(variables.items())),
+        )
         try:
             return self._template(key, manifest, variables, log).fork(request_file, manifest.package, log, own)
         except OSError:
@@ -159,7 +165,9 @@ class Launcher:
             workloads = [f"{manifest.package}.{name}" for name in WORKLOADS if manifest.has(name)]
             modules = [*manifest.preload, *workloads, "bench.workloads", "bench.measure"]
             own = {"TMPDIR": str(self.scratch), **variables}
-            process = self._popen(["bench.template", manifest.package, *modules], own, log, piped=True)
+            words = ["bench.template", manifest.package, *modules]
+            python = manifest.interpreter
+            process = self._popen(words, own, log, piped=True, interpreter=python, package=manifest.package)
             template = self.templates[key] = Template(process=process)
             try:
                 template.wait_until_ready(self.import_timeout_s, manifest.module)
@@ -171,18 +179,22 @@ class Launcher:
         return self.templates[key]
 
     def _popen(
-        self, module: list[str], variables: Mapping[str, str], log: Path | None = None, piped: bool = False
+        self,
+        module: list[str],
+        variables: Mapping[str, str],
+        log: Path | None = None,
+        piped: bool = False,
+        interpreter: Interpreter = OWN_INTERPRETER,
+        package: str = "bench",
     ) -> "subprocess.Popen[bytes]":
         """A new interpreter in a session of its own, which can tell when the runner ends; without a log the guard."""
-        root = str(Path(__file__).parents[1])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        own = {"PYTHONPATH": path, LIFELINE: str(self.lifeline_read)}
+        own = {"PYTHONPATH": self._path(interpreter, package), LIFELINE: str(self.lifeline_read)}
         numpy_alone = {"OPENBLAS_NUM_THREADS": "1"}  # numpy makes inputs, unmeasured: no thread pool of its own
         mark = {MARK: str(self.scratch)} if log else {}
         pipe = subprocess.PIPE if piped else None
         with (log or Path(os.devnull)).open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", *module],
+                [interpreter.path, "-P", "-m", *module],
                 stdin=pipe or subprocess.DEVNULL,
                 stdout=pipe or output,
                 stderr=output,
@@ -190,6 +202,24 @@ class Launcher:
                 pass_fds=[self.lifeline_read],
                 start_new_session=True,
             )
+
+    def _path(self, interpreter: Interpreter, package: str) -> str:
+        """Where an interpreter finds the code of cells.
+
+        The runner's own looks where the runner does. Another one must not see what is installed there for the runner:
+        it gets a folder with links to this package and to the implementation's alone.
+        """
+        root = Path(__file__).parents[1]
+        if interpreter.is_own:
+            return os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+        code = self.scratch / "code"
+        code.mkdir(exist_ok=True)
+        for name in {"bench", package.split(".")[0]}:
+            spec = importlib.util.find_spec(name)
+            places = list(spec.submodule_search_locations or ()) if spec else []
+            if places and not (code / name).exists():
+                (code / name).symlink_to(places[0], target_is_directory=True)
+        return str(code)
 
 
 def finish(pids: Sequence[int], timeout_s: float, folders: Sequence[Path], log: Path) -> list[Outcome]:

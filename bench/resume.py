@@ -116,9 +116,13 @@ def code(records: Iterable[Record], cells: Iterable[Cell], manifests: Mapping[st
         manifest, found = manifests[impl], last[impl, workload]
         if found["source_hash"] != proofs.source_hash(manifest, workload):
             yield f"the code of {impl} {workload} is another"
-        for name, version in proofs.software(manifest).items():
-            if (before := found["versions"].get(name, version)) != version:
-                yield f"{impl}: {name} was {before} and is {version}"
+        python = manifest.interpreter.name
+        before: Any = found["interpreter"]  # null in records of older schemas
+        if isinstance(before, dict) and before.get("name") != python:  # pyright: ignore[reportUnknownMemberType]
+            yield f"{impl}: the Python that ran it was {before.get('name')} and is {python}"  # pyright: ignore[reportUnknownMemberType]
+        for name, version in manifest.software().items():
+            if (other := found["versions"].get(name, version)) != version:
+                yield f"{impl}: {name} was {other} and is {version}"
 
 
 def refuse(folder: Path, found: Sequence[str]) -> None:

@@ -38,6 +38,7 @@ class Settings:
     target_ci: float | None = None  # half width of the interval of the step time; more rounds until it is reached
     max_repeats: int = 20  # rounds, where there is a target
     find_max_batch: int | None = None  # samples a device: search up to here for the largest batch that fits
+    plan_only: bool = False  # write what is planned; a run that goes on measures it, or a part of it
     wait_for_idle_s: float | None = None  # until others leave the cores free, at most
 
 
@@ -46,6 +47,9 @@ def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -
     cells = planned(choice, settings, manifests)
     load = idle.settle(physical_cores(), settings.wait_for_idle_s, show.note)
     folder = store.create(settings.out or new_folder(), describe_run(choice, settings, cells) | {"load": load})
+    if settings.plan_only:
+        show.note(f"run {folder} is planned: {len(cells)} cells; measure them, or some, with --resume {folder}")
+        return 0
     with store.writing(folder) as journal:
         return measure(journal, cells, choice.seed, settings, manifests)
 

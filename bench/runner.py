@@ -1,6 +1,5 @@
 """One run under way: starts its cells, looks at the GPUs meanwhile, makes the records."""
 
-import platform
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -139,12 +138,12 @@ class Runner:
             "started_at": now(),
             "parity": verdict.verdict(cell, losses, evidence, manifest),
             "drift": drift,
-            "interpreter": {"name": "own", "python": platform.python_version()},
+            "interpreter": {"name": manifest.interpreter.name, "python": manifest.interpreter.python},
             "items_per_step": workload.items_per_step,
             "item": workload.item,
             "flops_per_step": workload.flops_per_step,
             "machine": self.fingerprint,
-            "versions": proofs.software(manifest) | {"samestep": __version__} | outcome.fields.pop("versions", {}),
+            "versions": manifest.software() | {"samestep": __version__} | outcome.fields.pop("versions", {}),
             "flags": manifest.variables(self.request(cell, job.repeat)),
             "data": {"name": workload.data, "sha256": data_hash},
         }

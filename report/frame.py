@@ -237,6 +237,8 @@ FLAT = (
     _column("drift_last", "number", "drift.last_rel_loss_diff"),
     _column("proof", "text", "parity.proof"),
     _column("start", "text"),
+    _column("interpreter", "text", "interpreter.name"),
+    _column("interpreter_python", "text", "interpreter.python"),
     _column("compile_cache", "text"),
     *(_metric(metric) for metric in METRICS),
     _column("item", "text"),
@@ -273,7 +275,7 @@ NESTED = (
     _column("latency", "object", _latency),
     *(
         _column(f"{name}_map", "object", _mapping(name))
-        for name in ("versions", "flags", "absent", "machine", "optimisations", "communication")
+        for name in ("interpreter", "versions", "flags", "absent", "machine", "optimisations", "communication")
     ),
 )  # what the page needs besides
 COLUMNS = (*FLAT, *NESTED)

@@ -1,16 +1,15 @@
 """Charts as pictures, through kaleido and the browser that it finds: `bench report … --images DIR`."""
 
 import html
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import browsers
 from bench.store import WrongInput
 from report.panels import Section
 
 FORMATS = ("png", "svg")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTH_PX, TITLE_PX = 720, 64
 INK = "#1c2024"
 
@@ -27,7 +26,7 @@ def check(folder: Path, format: str) -> str:
         import kaleido  # noqa: F401  # pyright: ignore[reportUnusedImport, reportMissingTypeStubs]
     except ModuleNotFoundError as error:
         raise WrongInput("kaleido is not installed: pip install 'samestep[images]'") from error
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser = browsers.find()
     if browser is None:
         raise WrongInput("pictures need a browser and there is none: apt-get install chromium, or leave out --images")
     try:

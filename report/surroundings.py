@@ -14,7 +14,7 @@ from report.panels import NONE, Line, Table
 CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]"
 )  # colours of terminals, and what cannot be seen
-KINDS = {"versions_map": "versions", "flags_map": "environment"}
+KINDS = {"interpreter_map": "interpreter", "versions_map": "versions", "flags_map": "environment"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ package for machines that have one framework.
 
 import functools
 import hashlib
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -43,14 +42,6 @@ def hash_of(folder: Path, workload: str) -> str:
     return digest(content)
 
 
-def software(manifest: Manifest) -> dict[str, str]:
-    """Versions that a proof depends on: the framework's packages, numpy, Python's minor one."""
-    import numpy as np
-
-    minor = ".".join(platform.python_version_tuple()[:2])
-    return manifest.versions() | {"numpy": np.__version__, "python": minor}
-
-
 def proof_key(manifest: Manifest, cell: Cell) -> str:
     """Of the proof that stands for a cell, with the plain kernels: the others are exact in no float64 of their own."""
     network = workloads.STAND_INS[cell.size]
@@ -59,7 +50,7 @@ def proof_key(manifest: Manifest, cell: Cell) -> str:
             "impl": manifest.name,
             "source": source_hash(manifest, cell.workload),
             "data": data.data_hash(workloads.get(cell.workload, network).data),
-            "software": software(manifest),
+            "software": manifest.software(),
             "variant": cell.variant,
             "optimizer": cell.optimizer,
             "network": network,
@@ -181,7 +172,7 @@ def keep_proof(manifest: Manifest, cell: Cell, judged: parity.Judgement, steps: 
         "loss": judged.difference.loss,
         "param": judged.difference.param,
         "slot": judged.difference.slot,
-        "software": software(manifest),
+        "software": manifest.software(),
     }
     if judged.equal:
         cache.save("proofs", proof_key(manifest, cell), proof)

@@ -12,7 +12,7 @@ from bench import data, workloads
 from bench.manifests import Manifest
 from bench.proof import cache, parity
 from bench.proof.parity import Trace
-from bench.proof.proofs import TraceFailed, software, source_hash
+from bench.proof.proofs import TraceFailed, source_hash
 from bench.spec import Cell, digest, spec_hash
 
 PARTNERS = ("torch", "jax", "tf")  # who makes a reference: the first that is another framework than the cell's
@@ -35,7 +35,7 @@ def golden_key(cell: Cell, steps: int = parity.CHECKED_STEPS) -> str:
 def reference_key(manifest: Manifest, cell: Cell, steps: int) -> str:
     """Of the reference that `manifest`'s framework makes for a cell."""
     source = source_hash(manifest, cell.workload)
-    return digest([golden_key(cell, steps), manifest.name, source, software(manifest)])
+    return digest([golden_key(cell, steps), manifest.name, source, manifest.software()])
 
 
 def find_reference(

@@ -25,3 +25,15 @@ PRELOAD: tuple[str, ...] = (
     "jaxlib.mlir.dialects.builtin",  # the first compilation imports these two: 0.1 s
     "jaxlib.mlir.dialects.mhlo",
 )
+
+OPTAX, NUMPY = "optax==0.2.8", "numpy==2.4.6"
+ENVIRONMENTS = {  # by accelerator, what an environment of `bench env` asks for; locks/ pins all that this needs
+    "cpu": ("jax==0.10.2", OPTAX, NUMPY),
+    "cuda12": ("jax[cuda12]==0.10.2", OPTAX, NUMPY),
+    "cuda13": ("jax[cuda13]==0.10.2", OPTAX, NUMPY),
+    "rocm": ("jax[rocm7-local]==0.10.2", OPTAX, NUMPY),
+    "tpu": ("jax[tpu]==0.10.2", OPTAX, NUMPY),
+}
+UV: dict[str, tuple[str, ...]] = {}
+ELSEWHERE: tuple[str, ...] = ()
+NO_ENVIRONMENT: dict[str, str] = {}

@@ -17,3 +17,15 @@ ENVIRONMENT: dict[str, str] = {
 }
 
 PRELOAD: tuple[str, ...] = ("tensorflow",)
+
+NUMPY = "numpy==2.4.6"
+ENVIRONMENTS = {  # by accelerator, what an environment of `bench env` asks for; locks/ pins all that this needs
+    "cpu": ("tensorflow-cpu==2.21.0", NUMPY),
+    "cuda12": ("tensorflow[and-cuda]==2.21.0", NUMPY),
+}
+UV: dict[str, tuple[str, ...]] = {}
+ELSEWHERE: tuple[str, ...] = ()
+NO_ENVIRONMENT = {  # by accelerator, why there is none
+    "cuda13": "TensorFlow 2.21 is built for CUDA 12: take cuda12, whose libraries run with newer drivers too",
+    "rocm": "AMD publishes TensorFlow for ROCm apart from PyPI: make an environment of it, name it by --python tf=PATH",
+}

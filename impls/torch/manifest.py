@@ -30,3 +30,19 @@ PRELOAD: tuple[str, ...] = (
     "torch.distributed",  # slow to import, and every data-parallel rank needs it
     "torch._dynamo",  # imported by the first optimizer that is built, compiled or not
 )
+
+NUMPY = "numpy==2.4.6"
+ENVIRONMENTS = {  # by accelerator, what an environment of `bench env` asks for; locks/ pins all that this needs
+    "cpu": ("torch==2.13.0", NUMPY),
+    "cuda12": ("torch==2.13.0", NUMPY),
+    "cuda13": ("torch==2.13.0", NUMPY),
+    "rocm": ("torch==2.13.0", NUMPY),
+}
+UV = {  # what uv is told besides: it knows where PyTorch keeps each build
+    "cpu": ("--torch-backend", "cpu"),
+    "cuda12": ("--torch-backend", "cu129"),
+    "cuda13": ("--torch-backend", "cu130"),
+    "rocm": ("--torch-backend", "rocm7.2"),
+}
+ELSEWHERE = ("cuda12", "rocm")  # builds that PyPI does not have: its own, with CUDA 13, also computes on a processor
+NO_ENVIRONMENT: dict[str, str] = {}  # by accelerator, why there is none; UNSUPPORTED says it of platforms
