@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench import cli, manifests, plan
+from bench.commands import measuring
 from bench.spec import Cell
 from report.commands import command
 
@@ -29,10 +30,10 @@ def planned(line: str, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
         found.append(original(**given))
         raise KeyboardInterrupt
 
-    original = cli.chosen
-    monkeypatch.setattr(cli, "chosen", chosen)
+    original = measuring.chosen
+    monkeypatch.setattr(measuring, "chosen", chosen)
     CliRunner().invoke(cli.app, shlex.split(line)[3:])
-    monkeypatch.setattr(cli, "chosen", original)
+    monkeypatch.setattr(measuring, "chosen", original)
     return plan.plan_cells(found[0], manifests.find())
 
 
