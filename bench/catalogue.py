@@ -7,6 +7,7 @@ from bench.launch import Launcher
 from bench.machine import accelerators
 from bench.machine.fingerprint import cpu_model
 from bench.machine.processor import physical_cores
+from bench.manifests import Manifest
 from bench.plan import Choice
 from bench.spec import Request, param_count
 from bench.workloads import WORKLOADS
@@ -35,10 +36,15 @@ def impl_rows() -> list[tuple[str, ...]]:
             manifest.name,
             ", ".join(manifest.variants),
             ", ".join(f"{name} {version}" for name, version in manifest.versions().items()),
-            manifest.absence or ", ".join(["ready", *filter(None, map(manifest.lacks, manifest.variants))]),
+            manifest.absence or ", ".join([ready(manifest), *filter(None, map(manifest.lacks, manifest.variants))]),
         )
         for manifest in manifests.find().values()
     ]
+
+
+def ready(manifest: Manifest) -> str:
+    python = manifest.interpreter
+    return "ready" if python.is_own else f"ready, run by {python.name} with Python {python.python}"
 
 
 def platform_rows() -> list[tuple[str, ...]]:
