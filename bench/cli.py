@@ -47,6 +47,10 @@ OptimizerName = Annotated[
         "gradient and schedule the rate.  [default: the workload's own]",
     ),
 ]
+Price = Annotated[
+    float | None,
+    typer.Option("--price-per-hour", help="Of one device, on cpu of the machine, in whatever currency you think in."),
+]
 Timeout = Annotated[float, typer.Option(help="Seconds that one cell may take.")]
 IDLE_FLAG, IDLE_CAP_S = "--wait-for-idle", 600.0
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write.")]
@@ -137,6 +141,7 @@ def run(
     max_batch: Annotated[
         int | None, typer.Option(help="Samples per device at most, with --find-max-batch.  [default: 1048576]")
     ] = None,
+    price_per_hour: Price = None,
     resume: Annotated[
         Path | None,
         typer.Option(help="Go on with this run: measure what its plan lacks, or the part that other options choose."),
@@ -162,7 +167,7 @@ def run(
         repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
         a_a=a_a, max_repeats=max_repeats,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
-        wait_for_idle_s=wait_for_idle,
+        wait_for_idle_s=wait_for_idle, price_per_hour=price_per_hour,
         find_max_batch=(search.MOST if max_batch is None else max_batch) if find_max_batch else None,
     )  # fmt: skip
     runner.check_settings(settings)
@@ -224,11 +229,12 @@ def report(
     out: Out = None,
     images: Annotated[Path | None, typer.Option(help="Write each chart as a picture into this folder too.")] = None,
     image_format: Annotated[str, typer.Option(help="png or svg.")] = "png",
+    price_per_hour: Price = None,
 ) -> None:
     """Write one offline HTML file that shows the runs.  [default: report.html in the first run's folder]"""
     target = out or runs[0] / "report.html"
     with no_collection():
-        reporter("page").write(runs, target, images, image_format)
+        reporter("page").write(runs, target, images, image_format, price=priced(price_per_hour))
     print(target)
 
 
@@ -242,6 +248,7 @@ def compare(
     fail_on_regression: Annotated[
         str | None, typer.Option(help="Exit 1 if NEW is worse than noise explains, and by more than this, such as 5%.")
     ] = None,
+    price_per_hour: Price = None,
 ) -> None:
     """Tell what changed between two runs, or how the cells of one differ: each ratio with its interval and verdict.
 
@@ -256,7 +263,9 @@ def compare(
     threshold = None if fail_on_regression is None else plan.percentage("fail-on-regression", fail_on_regression)
     command = reporter("compare.command")
     with no_collection():
-        ok = command.compare(runs, by=by, base=base, format=format, out=out, threshold=threshold)
+        ok = command.compare(
+            runs, by=by, base=base, format=format, out=out, threshold=threshold, price=priced(price_per_hour)
+        )
     raise typer.Exit(0 if ok else 1)
 
 
@@ -265,9 +274,10 @@ def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run.", metavar="RUN")],
     format: Annotated[str, typer.Option(help="csv, parquet, json or markdown.")] = "csv",
     out: Out = None,
+    price_per_hour: Price = None,
 ) -> None:
     """Print a flat table, one row a record; results/README.md describes its columns."""
-    reporter("exports").export(run, format, out)
+    reporter("exports").export(run, format, out, price=priced(price_per_hour))
 
 
 @app.command()
@@ -285,6 +295,15 @@ def merge(
     from bench import merge as merger
 
     print(merger.merge(runs, out, force=force))
+
+
+def priced(price_per_hour: float | None) -> float | None:
+    """The price that is read instead of the records' own; raises WrongInput for one that makes no sense."""
+    from bench import plan
+
+    if price_per_hour is not None:
+        plan.positive("price-per-hour", price_per_hour)
+    return price_per_hour
 
 
 @contextmanager

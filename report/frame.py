@@ -6,7 +6,7 @@ Records may be old, odd or written by strangers: what is missing or of a wrong k
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ NUMERIC = (
     "losses",
     "memory_bytes",
     "energy_j",
+    "price_per_hour",
     "drift",
     "communication",
 )
@@ -65,6 +66,19 @@ def frame(runs: Iterable[Run]) -> pd.DataFrame:
     """One row a record, in the order they were made; the columns are `COLUMNS`, whatever the records hold."""
     records = [_normal(record) | {"run": run.name} for run in runs for record in run.records]
     return pd.DataFrame({column.name: _series(column, records) for column in COLUMNS})
+
+
+def priced(run: Run, price_per_hour: float | None) -> Run:
+    """The run as if an hour of a device had cost this much; itself without a price."""
+    if price_per_hour is None:
+        return run
+    return replace(run, records=[_priced(record, price_per_hour) for record in run.records])
+
+
+def _priced(record: Record, price_per_hour: float) -> Record:
+    absent: Mapping[str, Any] = record["absent"] if isinstance(record.get("absent"), dict) else {}
+    known = {name: reason for name, reason in absent.items() if name != "price_per_hour"}
+    return record | {"price_per_hour": price_per_hour, "absent": known}
 
 
 def rows(data: pd.DataFrame) -> list[Row]:
@@ -255,6 +269,9 @@ FLAT = (
         for name in ("host_peak", "host_baseline", "driver_peak")
     ),
     _column("energy_j", "number", "energy_j.total"),
+    _column("idle_w", "number", "energy_j.idle_w"),
+    _column("energy_source", "text", "energy_j.source"),
+    _column("price_per_hour", "number"),
     _column("effective_matmul", "text", "effective_precision.matmul"),
     _column("effective_conv", "text", "effective_precision.conv"),
     _column("sync_median_share", "number", "sync_check.median_share"),
