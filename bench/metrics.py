@@ -129,7 +129,7 @@ METRICS = (
     _row("compile_s", "Build and first step", "s", "lower", _phase("compile")),
     _row("cold_start_s", "Cold start, whole", "s", "lower", cold_start_s),
     _row("joules_per_item", "Energy per item", "J/item", "lower", _joules_per_item),
-    _row("price_per_million", "Price of a million items", "per million item", "lower", _price_per_million),
+    _row("price_per_million", "Price of a million items", "/M item", "lower", _price_per_million),
 )
 
 # How far a record was disturbed. Often 0, so that a geometric mean would mislead: these stand apart.

@@ -18,7 +18,7 @@ DECIMAL = (
     (1e-9, "n"),
 )
 SYMBOLS = ("s", "B", "FLOP", "J", "W", "Hz")  # units that take their prefix without a space, also over another
-PRICE = "per "  # begins a unit of money, which takes no prefix
+PRICE = "/"  # begins a unit of money over something: money takes no prefix
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 NEVER_ABOVE_ONE = ("s",)  # nobody reads a kilosecond
 

@@ -128,6 +128,12 @@ def measurable(value: float) -> bool:
     return 1e-100 < value < 1e100
 
 
+def finite(value: Any) -> float | None:
+    """A float that an axis can hold; None for anything else."""
+    found = number(value)
+    return found if found is not None and abs(found) < 1e100 else None
+
+
 def whole(value: Any) -> int | None:
     found = number(value)
     return None if found is None or not found.is_integer() or abs(found) >= 2**63 else int(value)
@@ -218,6 +224,12 @@ def _latency(record: Record) -> list[float]:
     return [value for value in found if measurable(value)]
 
 
+def _spans(record: Record) -> list[tuple[float, float]]:
+    """From when to when each window ran, in seconds from the start of the cell's processes; those that say so."""
+    told = ([finite(inside(window, (name,))) for name in ("begin_s", "seconds")] for window in items(record["windows"]))
+    return [(begin, begin + seconds) for begin, seconds in told if begin is not None and seconds is not None]
+
+
 def _mapping(name: str) -> Callable[[Record], dict[str, Any]]:
     return lambda record: record[name] if isinstance(record[name], dict) else {}
 
@@ -288,6 +300,7 @@ NESTED = (
     _column("losses", "object", _losses),
     _column("reference_losses", "object", _reference_losses),
     _column("latency", "object", _latency),
+    _column("windows", "object", _spans),
     *(
         _column(f"{name}_map", "object", _mapping(name))
         for name in ("versions", "flags", "absent", "machine", "optimisations", "communication")
