@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.machine import energy
@@ -17,6 +18,9 @@ from bench.ranks import Outcome
 from bench.spec import Cell
 
 NO_LIBRARY = "zeus is not installed: pip install 'samestep[energy]'"
+# Where zeus 0.16 looks for RAPL's zones; without one no process is started to find that out
+RAPL = (Path("/sys/class/powercap/intel-rapl"), Path("/zeus_sys/class/powercap/intel-rapl"))
+NO_RAPL = "the processor tells no energy (no RAPL in /sys/class/powercap), as in most virtual machines"
 NO_CELL = "no cell of the run can be measured here"
 START_S = 60.0  # to import zeus and start a vendor's library
 ANSWER_S = 10.0
@@ -124,7 +128,10 @@ def begin(start: Start, cells: Sequence[Cell]) -> Meter:
         return Meter(reason=NO_CELL)
     if importlib.util.find_spec("zeus") is None:
         return Meter(reason=NO_LIBRARY)
-    process = start(cells[0].platform)  # a run has one
+    platform = cells[0].platform  # a run has one
+    if platform == "cpu" and not any(path.exists() for path in RAPL):
+        return Meter(reason=NO_RAPL)
+    process = start(platform)
     meter = Meter(reason=None, process=process)
     try:
         told = answer(process, START_S)

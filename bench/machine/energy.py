@@ -20,8 +20,8 @@ LEAST_S = 2.0  # of windows in all, so that the edges' error is small beside the
 def spent(readings: Sequence[Reading], spans: Sequence[Span], places: Sequence[int]) -> float:
     """Joules of some devices within some spans, which are in order.
 
-    What lies between two spans does not count. On each edge the error is at most the power there times the period of
-    the readings; where one span ends as the next begins, both errors are the same and cancel.
+    What lies between two spans does not count. At even power the sum is off by at most the power times the period of
+    the readings; where one span ends and the next begins, the errors of both edges are nearly the same and cancel.
 
     Raises:
         OSError: the readings do not tell; the text says why.

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import metrics, processes, record, run, store
-from bench.metering import NO_LIBRARY
+from bench import metering, metrics, processes, record, run, store
+from bench.launch import Launcher
+from bench.metering import NO_LIBRARY, NO_RAPL
 from bench.record import Record
 from bench.run import Settings
 from tests.process.test_run import AUTOENCODER, FAKES
@@ -24,6 +25,7 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     monkeypatch.setenv("PLANTED_RAPL", str(tmp_path / "rapl"))
     monkeypatch.setenv("PYTHONPATH", str(PLANTED))
     monkeypatch.syspath_prepend(PLANTED)
+    monkeypatch.setattr(metering, "RAPL", (tmp_path / "rapl",))
     for place, name in enumerate(WATTS):
         (tmp_path / "rapl" / f"intel-rapl:{place}").mkdir(parents=True)
         (tmp_path / "rapl" / f"intel-rapl:{place}" / "name").write_text(f"{name}\n")
@@ -67,6 +69,13 @@ def test_without_a_counter_a_cell_takes_no_longer_and_says_why(measure: Measure)
     assert sum(window["seconds"] for window in found["windows"]) < 2.0
 
 
+def test_a_machine_without_rapl_is_not_asked(measure: Measure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(metering, "RAPL", (tmp_path / "nowhere",))
+    monkeypatch.setattr(Launcher, "start_sampler", None)
+    (found,) = measure()
+    assert found["absent"]["energy_j"] == NO_RAPL
+
+
 def test_a_cell_that_failed_has_that_as_its_reason(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_FAULT", "raise-steady")
     (found,) = measure()
@@ -75,8 +84,6 @@ def test_a_cell_that_failed_has_that_as_its_reason(measure: Measure, monkeypatch
 
 
 def test_a_sampler_that_is_killed_takes_nothing_with_it(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench import metering
-
     begin = metering.begin
 
     def cut_off(*given: object) -> metering.Meter:

@@ -1,6 +1,7 @@
 """Charts hold what the frame holds: each point is computed again from the records, and belongs to a cell."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -282,3 +283,15 @@ def test_energy_and_price_have_charts_of_their_own() -> None:
     assert "/M tokens" in found["run1-price_per_million"].panels[0].alt.replace("\N{NO-BREAK SPACE}", " ")
     bare = {one.id for one in sections.sections(1, groups(frame([as_run(*samples.all_ok())])), PALETTE)}
     assert not bare & {"run1-joules_per_item", "run1-price_per_million", "run1-timeline"}
+
+
+@pytest.mark.parametrize("text", samples.HOSTILE)
+def test_reasons_of_strangers_are_text(text: str) -> None:
+    (record, *_) = samples.on_gpus(["jax"])
+    record["machine"] = samples.seen([1e9, 2e9], [[text], [text]])
+    (panel,) = timeline.section(groups(frame([as_run(record)])), PALETTE).panels
+    crosses = panel.figure["data"][-1]
+    assert len(crosses["hovertext"]) == 2
+    for told in crosses["hovertext"]:
+        assert layout.escaped(text.encode("utf-8", "replace").decode()) in told
+        assert not re.search(r"<(?!br>)", told)
