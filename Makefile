@@ -21,7 +21,7 @@ setup: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch  # first: some machines hold a smaller build of it
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,tf,jax,report,parquet,images,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,tf,jax,report,parquet,images,energy,dev]'
 	touch $@
 
 bench: setup

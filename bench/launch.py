@@ -106,6 +106,10 @@ class Launcher:
             outcome.fields["log_tail"] = handover.tail(log)
         return outcome
 
+    def start_sampler(self, platform: str) -> "subprocess.Popen[bytes]":
+        """A process that reads counters of energy; to be started before any cell, so that none is taken for its own."""
+        return self._popen(["bench.sampler", platform], {}, self.scratch / "sampler.log", piped=True)
+
     def processes(self) -> set[int]:
         """Ids of the processes of all cells that run now."""
         found: set[int] = set(self.running)

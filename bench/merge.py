@@ -18,7 +18,17 @@ from bench.spec import WrongInput
 from bench.store import LOGS, RECORDS_FILE, RUN_FILE, Run
 from bench.text import few
 
-COMMON = ("seed", "min_time_s", "timeout_s", "a_a", "target_ci", "max_repeats", "cold", "git")  # kept where all agree
+COMMON = (
+    "seed",
+    "min_time_s",
+    "timeout_s",
+    "a_a",
+    "target_ci",
+    "max_repeats",
+    "cold",
+    "price_per_hour",
+    "git",
+)  # kept where all agree
 MAX_ROUND = 1_000_000
 LOG = re.compile(r"([0-9a-f]{16})-(\d{1,7})\.log")  # of one repeat of one cell
 LOG_BYTES = 64 * reading.MIB  # a larger one is not copied

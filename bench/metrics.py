@@ -89,6 +89,25 @@ def cold_start_s(record: Record) -> float | None:
     return math.fsum(known) if record["compile_cache"] == "cold" and len(known) == len(parts) else None
 
 
+def _joules_per_item(record: Record) -> float | None:
+    total, windows = _part(record, "energy_j", "total"), record["windows"]
+    if total is None or not windows:
+        return None
+    return total / (record["items_per_step"] * sum(window["steps"] for window in windows))
+
+
+def _price_per_million(record: Record) -> float | None:
+    """What the devices cost for as long as a million items take; a processor's share one machine, which has the price.
+
+    Without a currency: it is that in which the price of an hour was given.
+    """
+    price, rate, cell = record["price_per_hour"], _throughput(record), record["cell"]
+    if price is None or not rate:
+        return None
+    paid = 1 if cell["platform"] == "cpu" else cell["devices"]
+    return price * paid / 3600 * 1e6 / rate
+
+
 def _row(
     name: str, label: str, unit: str, better: Literal["higher", "lower"], value: Callable[[Record], float | None]
 ) -> Metric:
@@ -109,6 +128,8 @@ METRICS = (
     _row("init_s", "Start of the runtime", "s", "lower", _phase("init")),
     _row("compile_s", "Build and first step", "s", "lower", _phase("compile")),
     _row("cold_start_s", "Cold start, whole", "s", "lower", cold_start_s),
+    _row("joules_per_item", "Energy per item", "J/item", "lower", _joules_per_item),
+    _row("price_per_million", "Price of a million items", "/M item", "lower", _price_per_million),
 )
 
 # How far a record was disturbed. Often 0, so that a geometric mean would mislead: these stand apart.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bench.machine.energy import Reading
 from bench.spec import Request
 
 ENDED = "ended, as another process of the cell had failed"
@@ -18,6 +19,7 @@ class Outcome:
     fields: dict[str, Any]
     reasons: dict[str, str] = field(default_factory=dict[str, str])
     begun_at: float = 0.0  # by the clock of windows
+    joules: Sequence[Reading] = ()  # of the counters of energy, while it ran
     told_at: float = 0.0  # by the monotonic clock; 0 of a process that ended without a word: others noticed after it
 
     @property

@@ -64,6 +64,12 @@ def as_asked(value: Any) -> Any:
     return (*value,) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
 
 
+def price(meta: Mapping[str, Any]) -> float | None:
+    """What an hour of a device costs, as the run has it; it is no part of the plan."""
+    found: Any = meta.get("price_per_hour")
+    return found if isinstance(found, int | float) and not isinstance(found, bool) and found > 0 else None
+
+
 def changes(
     run: Run, cells: Sequence[Cell], settings: Mapping[str, Any], manifests: Mapping[str, Manifest]
 ) -> list[str]:
@@ -143,5 +149,5 @@ def noted(
     """What `run.json` says from now on: that the run went on, and, where that was forced, in what it changed."""
     this = {"at": now(), "command": command(), "forced": bool(changed), "changes": list(changed), "load": load}
     whole = list(dict.fromkeys([*meta["plan"], *(cell.id for cell in cells)]))
-    own = {name: settings[name] for name in SETTINGS}
+    own = {name: settings[name] for name in (*SETTINGS, "price_per_hour")}
     return {**meta, **own, "plan": whole, "resumed": [*meta.get("resumed", ()), this]}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, plan, record, rounds, search, show, stats, store
+from bench import __version__, metering, plan, record, rounds, search, show, stats, store
 from bench import resume as going_on
 from bench.launch import Launcher
 from bench.machine import idle
@@ -39,6 +39,7 @@ class Settings:
     max_repeats: int = 20  # rounds, where there is a target
     find_max_batch: int | None = None  # samples a device: search up to here for the largest batch that fits
     plan_only: bool = False  # write what is planned; a run that goes on measures it, or a part of it
+    price_per_hour: float | None = None  # of one device, in the user's currency
     wait_for_idle_s: float | None = None  # until others leave the cores free, at most
 
 
@@ -78,7 +79,8 @@ def resume(
     with store.writing(folder) as journal:
         before, choice = going_on.load(folder)
         kept = {name: before.meta[name] for name in going_on.SETTINGS if before.meta[name] is not None}
-        settings = replace(Settings(**kept, timeout_s=before.meta["timeout_s"]), **given)
+        kept |= {"timeout_s": before.meta["timeout_s"], "price_per_hour": going_on.price(before.meta)}
+        settings = replace(Settings(**kept), **given)
         choice = replace(choice, **(choose or {}))
         cells, asked = planned(choice, settings, manifests), describe_settings(settings)
         changed = going_on.changes(before, cells, asked, manifests)
@@ -100,15 +102,21 @@ def measure(
 ) -> int:
     """Measure what the plan holds but for what is done: pairs of a cell's id and a repeat."""
     folder = journal.folder
-    with Launcher(manifests, cold=settings.cold) as launcher, show.Progress(f"run {folder}") as progress:
+    able = [cell for cell in cells if plan.absence(cell, manifests) is None]
+    with (
+        Launcher(manifests, cold=settings.cold) as launcher,
+        metering.started(launcher.start_sampler, able) as meter,
+        show.Progress(f"run {folder}") as progress,
+    ):
         runner = Runner(
             launcher=launcher,
             folder=folder,
             manifests=manifests,
             min_time_s=settings.min_time_s,
             timeout_s=settings.timeout_s,
+            meter=meter,
+            price_per_hour=settings.price_per_hour,
         )
-        able = [cell for cell in cells if plan.absence(cell, manifests) is None]
         jobs = plan_jobs(cells, able, settings, seed, lambda: store.load(folder).records)
         given = search.UNCOMPARED if settings.find_max_batch else None
         evidence = given or verdict.gather(able, manifests, runner, progress.note)
@@ -192,6 +200,7 @@ def describe_settings(settings: Settings) -> dict[str, Any]:
         "min_time_s": settings.min_time_s,
         "timeout_s": settings.timeout_s,
         "find_max_batch": settings.find_max_batch,
+        "price_per_hour": settings.price_per_hour,
     }
 
 
@@ -222,6 +231,8 @@ def check_settings(settings: Settings) -> None:
         plan.positive("max-batch", settings.find_max_batch)
         if settings.a_a or settings.target_ci:
             raise WrongInput("--find-max-batch tries each batch once: leave --a-a and --target-ci out")
+    if settings.price_per_hour is not None:
+        plan.positive("price-per-hour", settings.price_per_hour)
     if settings.wait_for_idle_s is not None:
         plan.positive("wait-for-idle", settings.wait_for_idle_s)
     if settings.out:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,18 @@ from bench import __version__, data, plan, processes, record, store, workloads
 from bench.handover import discard
 from bench.launch import Launcher
 from bench.machine import gpu
+from bench.machine.energy import LEAST_S
 from bench.machine.fingerprint import fingerprint
 from bench.machine.noise import NO_COUNT
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
+from bench.metering import Meter
 from bench.plan import Job
 from bench.proof import proofs, verdict
 from bench.proof.parity import Trace
 from bench.proof.verdict import Evidence
 from bench.ranks import Outcome
-from bench.record import LATER, Record
+from bench.record import Record
 from bench.spec import Cell, Request, spec_hash
 
 
@@ -34,6 +36,8 @@ class Runner:
     manifests: Mapping[str, Manifest]
     min_time_s: float
     timeout_s: float
+    meter: Meter = field(default_factory=Meter)
+    price_per_hour: float | None = None
 
     def __post_init__(self) -> None:
         self.fingerprint = fingerprint()
@@ -45,7 +49,8 @@ class Runner:
         with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
             request = self.request(job.cell, job.repeat)
             begun_at = time.perf_counter()
-            outcome = replace(self.launcher.run(request, self.timeout_s, log), begun_at=begun_at)
+            outcome = self.launcher.run(request, self.timeout_s, log)
+            outcome = replace(outcome, begun_at=begun_at, joules=self.meter.readings(begun_at))
         discard(request)
         return self.with_gpus(outcome, watch)
 
@@ -67,7 +72,8 @@ class Runner:
         """The outcome with what was seen of the GPUs."""
         outcome.reasons["memory_bytes.driver_peak"] = watch.why_no_peak
         if watch.reason is None:
-            seen = {"before": watch.before, "during": watch.during, "after": watch.after, "foreign": watch.foreign}
+            during = [[one | {"at_s": one["at_s"] - outcome.begun_at} for one in look] for look in watch.during]
+            seen = {"before": watch.before, "during": during, "after": watch.after, "foreign": watch.foreign}
             outcome.fields["machine"] = self.fingerprint | {"gpus_seen": seen}
         if outcome.fields.get("memory_bytes"):
             outcome.fields["memory_bytes"]["driver_peak"] = watch.driver_peak
@@ -104,7 +110,7 @@ class Runner:
             steps=plan.warm_up_steps(cell),
             threads=len(cores),
             cpus=cores,
-            min_time_s=self.min_time_s,
+            min_time_s=max(self.min_time_s, LEAST_S) if self.meter.counts(cell) else self.min_time_s,
             cache=str(self.launcher.scratch / "compiled" / cell.id),
         )
         return replace(request, min_windows=plan.EMULATED_WINDOWS, **emulated) if cell.emulated else request
@@ -123,6 +129,7 @@ class Runner:
         """What the worker found, and what only the runner knows."""
         cell, manifest = job.cell, self.manifests[job.cell.impl]
         losses = outcome.fields.get("losses") if outcome.ok else None
+        energy_j, no_energy = self.meter.energy(cell, outcome)
         for window in outcome.fields.get("windows") or ():
             window["begin_s"] -= outcome.begun_at  # one clock serves all processes of a machine
         drift, no_drift = verdict.drift(cell, evidence, manifest)
@@ -139,6 +146,8 @@ class Runner:
             "parity": verdict.verdict(cell, losses, evidence, manifest),
             "drift": drift,
             "interpreter": {"name": manifest.interpreter.name, "python": manifest.interpreter.python},
+            "energy_j": energy_j,
+            "price_per_hour": self.price_per_hour,
             "items_per_step": workload.items_per_step,
             "item": workload.item,
             "flops_per_step": workload.flops_per_step,
@@ -147,11 +156,11 @@ class Runner:
             "flags": manifest.variables(self.request(cell, job.repeat)),
             "data": {"name": workload.data, "sha256": data_hash},
         }
-        return record.complete(known | outcome.fields, NOT_MEASURED | {"drift": no_drift} | outcome.reasons)
+        reasons = NOT_MEASURED | {"drift": no_drift} | no_energy | outcome.reasons
+        return record.complete(known | outcome.fields, reasons)
 
 
 NOT_MEASURED = {
-    "energy_j": LATER,
     "price_per_hour": "no --price-per-hour was given",
     "communication": "measured in the first round, where a cell has several devices",
     "effective_precision": "the cell ended before its precision was probed",

@@ -17,7 +17,8 @@ DECIMAL = (
     (1e-6, "µ"),
     (1e-9, "n"),
 )
-SYMBOLS = ("s", "B", "FLOP", "FLOP/s", "J", "W")  # units that take their prefix without a space
+SYMBOLS = ("s", "B", "FLOP", "J", "W", "Hz")  # units that take their prefix without a space, also over another
+PRICE = "/"  # begins a unit of money over something: money takes no prefix
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 NEVER_ABOVE_ONE = ("s",)  # nobody reads a kilosecond
 
@@ -27,6 +28,8 @@ def scale(values: Iterable[float], unit: str) -> tuple[float, str]:
 
     `images/s` becomes `k images/s`, `s` becomes `ms`, `B` becomes `MiB`.
     """
+    if unit.startswith(PRICE):
+        return 1.0, unit
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     steps = BINARY if unit == "B" else DECIMAL
     if unit in NEVER_ABOVE_ONE:
@@ -35,7 +38,7 @@ def scale(values: Iterable[float], unit: str) -> tuple[float, str]:
     factor, prefix = next(reached, (1.0, "") if largest == 0 else steps[-1])
     if not prefix:
         return factor, unit
-    return factor, f"{prefix}{unit}" if unit in SYMBOLS else f"{prefix} {unit}"
+    return factor, f"{prefix}{unit}" if unit.split("/")[0] in SYMBOLS else f"{prefix} {unit}"
 
 
 def scaled(value: float, unit: str) -> str:

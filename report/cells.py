@@ -124,9 +124,10 @@ class Group:
         return [cell for _, cell in sorted(rates, key=lambda pair: -pair[0])]
 
     def unit(self, metric: str) -> str:
-        """A metric's unit, with the word for what this group counts: `images/s`."""
+        """A metric's unit, with the word for what this group counts: `images/s`, `J/image`."""
         items = (row["item"] for cell in self.cells for row in cell.ok if row["item"])
-        return BY_NAME[metric].unit.replace("item", short(next(items, "items")))
+        word, unit = short(next(items, "items")), BY_NAME[metric].unit
+        return unit.replace("/item", f"/{word.removesuffix('s')}").replace("item", word)
 
 
 def emulated(cell: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from bench import store
 from bench.store import Run, WrongInput
 from bench.text import plain
 from report.files import save
-from report.frame import FLAT, Row, frame, rows
+from report.frame import FLAT, Row, frame, priced, rows
 
 FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # spreadsheets run text that starts with one of these
 SHOWN = (  # columns of the Markdown table: all would be too wide to read
@@ -24,8 +24,10 @@ SHOWN = (  # columns of the Markdown table: all would be too wide to read
 )  # fmt: skip
 
 
-def export(run: Path, format: str, out: Path | None) -> None:
+def export(run: Path, format: str, out: Path | None, *, price: float | None = None) -> None:
     """Write a run as a flat table, one row a record, to a file or to standard output.
+
+    A price of a device's hour that is given here stands for that of the records.
 
     Raises:
         WrongInput: no such format, no such run, a package that is not installed, or a file that cannot be written.
@@ -34,7 +36,7 @@ def export(run: Path, format: str, out: Path | None) -> None:
         raise WrongInput(f"no format {format}; --format takes {', '.join(FORMATS)}")
     if format == "parquet" and out is None and sys.stdout.isatty():
         raise WrongInput("parquet is no text: name a file with -o, or send the output into one")
-    content = FORMATS[format](flat([store.load(run)]))
+    content = FORMATS[format](flat([priced(store.load(run), price)]))
     if out:
         save(out, content)
     elif isinstance(content, bytes):

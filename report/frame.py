@@ -6,7 +6,7 @@ Records may be old, odd or written by strangers: what is missing or of a wrong k
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ NUMERIC = (
     "losses",
     "memory_bytes",
     "energy_j",
+    "price_per_hour",
     "drift",
     "communication",
 )
@@ -65,6 +66,19 @@ def frame(runs: Iterable[Run]) -> pd.DataFrame:
     """One row a record, in the order they were made; the columns are `COLUMNS`, whatever the records hold."""
     records = [_normal(record) | {"run": run.name} for run in runs for record in run.records]
     return pd.DataFrame({column.name: _series(column, records) for column in COLUMNS})
+
+
+def priced(run: Run, price_per_hour: float | None) -> Run:
+    """The run as if an hour of a device had cost this much; itself without a price."""
+    if price_per_hour is None:
+        return run
+    return replace(run, records=[_priced(record, price_per_hour) for record in run.records])
+
+
+def _priced(record: Record, price_per_hour: float) -> Record:
+    absent: Mapping[str, Any] = record["absent"] if isinstance(record.get("absent"), dict) else {}
+    known = {name: reason for name, reason in absent.items() if name != "price_per_hour"}
+    return record | {"price_per_hour": price_per_hour, "absent": known}
 
 
 def rows(data: pd.DataFrame) -> list[Row]:
@@ -112,6 +126,12 @@ def number(value: Any) -> float | None:
 def measurable(value: float) -> bool:
     """Whether a value can have been measured; beyond it lies what arithmetic on squares of it cannot hold."""
     return 1e-100 < value < 1e100
+
+
+def finite(value: Any) -> float | None:
+    """A float that an axis can hold; None for anything else."""
+    found = number(value)
+    return found if found is not None and abs(found) < 1e100 else None
 
 
 def whole(value: Any) -> int | None:
@@ -204,6 +224,12 @@ def _latency(record: Record) -> list[float]:
     return [value for value in found if measurable(value)]
 
 
+def _spans(record: Record) -> list[tuple[float, float]]:
+    """From when to when each window ran, in seconds from the start of the cell's processes; those that say so."""
+    told = ([finite(inside(window, (name,))) for name in ("begin_s", "seconds")] for window in items(record["windows"]))
+    return [(begin, begin + seconds) for begin, seconds in told if begin is not None and seconds is not None]
+
+
 def _mapping(name: str) -> Callable[[Record], dict[str, Any]]:
     return lambda record: record[name] if isinstance(record[name], dict) else {}
 
@@ -257,6 +283,9 @@ FLAT = (
         for name in ("host_peak", "host_baseline", "driver_peak")
     ),
     _column("energy_j", "number", "energy_j.total"),
+    _column("idle_w", "number", "energy_j.idle_w"),
+    _column("energy_source", "text", "energy_j.source"),
+    _column("price_per_hour", "number"),
     _column("effective_matmul", "text", "effective_precision.matmul"),
     _column("effective_conv", "text", "effective_precision.conv"),
     _column("sync_median_share", "number", "sync_check.median_share"),
@@ -273,6 +302,7 @@ NESTED = (
     _column("losses", "object", _losses),
     _column("reference_losses", "object", _reference_losses),
     _column("latency", "object", _latency),
+    _column("windows", "object", _spans),
     *(
         _column(f"{name}_map", "object", _mapping(name))
         for name in ("interpreter", "versions", "flags", "absent", "machine", "optimisations", "communication")

@@ -19,7 +19,7 @@ from report.charts import trend
 from report.charts.trend import Moment
 from report.files import save
 from report.filters import cell_data, filters
-from report.frame import Row, at, frame, items, rows, text, whole
+from report.frame import Row, at, frame, items, priced, rows, text, whole
 from report.panels import Section, Table
 from report.sections import sections
 
@@ -59,15 +59,25 @@ class Part:
         return len(self.summary.lines) > OPEN_LINES
 
 
-def write(runs: Sequence[Path], target: Path, pictures: Path | None = None, format: str = "png") -> None:
+def write(
+    runs: Sequence[Path],
+    target: Path,
+    pictures: Path | None = None,
+    format: str = "png",
+    *,
+    price: float | None = None,
+) -> None:
     """Write the report of the runs, whole or not at all; its charts as pictures too where a folder is given.
+
+    A price of a device's hour that is given here stands for that of the records.
 
     Raises:
         WrongInput: no run there, one that cannot be read, or a target that cannot be written.
     """
     if pictures:
         images.check(pictures, format)
-    parts = [part(number, *read(folder)) for number, folder in enumerate(runs, 1)]
+    found = [read(folder) for folder in runs]
+    parts = [part(number, priced(run, price), said) for number, (run, said) in enumerate(found, 1)]
     save(target, render(parts))
     if pictures:
         images.write([section for one in parts for section in one.sections], pictures, format)

@@ -14,7 +14,7 @@ from bench.units import share, shown
 from report import exchanges, figures, scaling, tables
 from report.cells import BY_NAME, Group, emulated, estimate, short
 from report.cells import groups as grouped
-from report.charts import breakeven, latency, matrix, memory, noise, precision
+from report.charts import breakeven, latency, matrix, memory, noise, precision, timeline
 from report.layout import colours, show
 from report.panels import NONE, Panel, Section
 from report.trajectories import largest_difference, loss_names
@@ -22,7 +22,8 @@ from report.trajectories import largest_difference, loss_names
 Palette = Mapping[str, str]
 THROUGHPUT = "throughput_per_s"
 MEMORY = tuple(metric.name for metric in METRICS if metric.unit == "B")
-SHOWN_APART = (THROUGHPUT, *MEMORY, *(name for name, _ in figures.PHASES), "cold_start_s")
+COSTS = ("joules_per_item", "price_per_million")
+SHOWN_APART = (THROUGHPUT, *MEMORY, *COSTS, *(name for name, _ in figures.PHASES), "cold_start_s")
 HATCHES = {"/": "striped", "x": "crossed", "": "solid"}
 BETTER = {"higher": "Longer is better.", "lower": "Shorter is better."}
 
@@ -41,10 +42,12 @@ def sections(place: int, groups: Sequence[Group], palette: Palette) -> list[Sect
         *(of_metric(groups, palette, name) for name in MEMORY),
         memory.section(groups, palette),
         memory_by_devices(groups, palette),
+        *(costs(groups, palette, name) for name in COSTS),
         cold_start(groups, palette),
         breakeven.section(groups, palette),
         latency.section(groups, palette),
         noise.section(groups, palette),
+        timeline.section(groups, palette),
         *(of_metric(groups, palette, metric.name, folded=True) for metric in METRICS if metric.name not in SHOWN_APART),
     ]
     return [replace(one, id=f"run{place}-{one.id}") for one in found if one.panels]
@@ -88,6 +91,18 @@ def of_metric(groups: Sequence[Group], palette: Palette, name: str, *, folded: b
     metric = BY_NAME[name]
     intro, table = BETTER[metric.better], tables.metric(groups, name)
     return Section(id=name, title=metric.label, intro=intro, panels=panels, table=table, folded=folded)
+
+
+def costs(groups: Sequence[Group], palette: Palette, name: str) -> Section:
+    """What an item takes besides time."""
+    what = {
+        "joules_per_item": "What the cell's devices took while the windows ran, whole devices with their idle power, "
+        "over the items of those windows. The host is not in it where the devices are GPUs.",
+        "price_per_million": "What the cell's devices cost for the time that a million items take, at the price of an "
+        "hour that was given, in its currency.",
+    }
+    section = of_metric(groups, palette, name)
+    return replace(section, intro=f"{what[name]} {section.intro}")
 
 
 def _alt(group: Group, name: str) -> str:

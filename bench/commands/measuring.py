@@ -15,6 +15,7 @@ from bench.commands.options import (
     Impl,
     OptimizerName,
     Precision,
+    Price,
     Python,
     Size,
     Timeout,
@@ -81,6 +82,7 @@ def run(
     max_batch: Annotated[
         int | None, typer.Option(help="Samples per device at most, with --find-max-batch.  [default: 1048576]")
     ] = None,
+    price_per_hour: Price = None,
     resume: Annotated[
         Path | None,
         typer.Option(help="Go on with this run: measure what its plan lacks, or the part that other options choose."),
@@ -107,7 +109,7 @@ def run(
         repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
         a_a=a_a, max_repeats=max_repeats, plan_only=plan_only,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
-        wait_for_idle_s=wait_for_idle,
+        wait_for_idle_s=wait_for_idle, price_per_hour=price_per_hour,
         find_max_batch=(search.MOST if max_batch is None else max_batch) if find_max_batch else None,
     )  # fmt: skip
     runner.check_settings(settings)

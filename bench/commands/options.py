@@ -28,6 +28,10 @@ Python = Annotated[
     list[str],
     typer.Option(help="Another Python for a framework, such as torch=/opt/t/bin/python; may be given several times."),
 ]
+Price = Annotated[
+    float | None,
+    typer.Option("--price-per-hour", help="Of one device, on cpu of the machine, in whatever currency you think in."),
+]
 Timeout = Annotated[float, typer.Option(help="Seconds that one cell may take.")]
 IDLE_FLAG, IDLE_CAP_S = "--wait-for-idle", 600.0
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write.")]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.commands.options import Out
+from bench.commands.options import Out, Price
 from bench.spec import WrongInput
 
 
@@ -17,11 +17,12 @@ def report(
     out: Out = None,
     images: Annotated[Path | None, typer.Option(help="Write each chart as a picture into this folder too.")] = None,
     image_format: Annotated[str, typer.Option(help="png or svg.")] = "png",
+    price_per_hour: Price = None,
 ) -> None:
     """Write one offline HTML file that shows the runs.  [default: report.html in the first run's folder]"""
     target = out or runs[0] / "report.html"
     with no_collection():
-        reporter("page").write(runs, target, images, image_format)
+        reporter("page").write(runs, target, images, image_format, price=priced(price_per_hour))
     print(target)
 
 
@@ -34,6 +35,7 @@ def compare(
     fail_on_regression: Annotated[
         str | None, typer.Option(help="Exit 1 if NEW is worse than noise explains, and by more than this, such as 5%.")
     ] = None,
+    price_per_hour: Price = None,
 ) -> None:
     """Tell what changed between two runs, or how the cells of one differ: each ratio with its interval and verdict.
 
@@ -48,7 +50,9 @@ def compare(
     threshold = None if fail_on_regression is None else plan.percentage("fail-on-regression", fail_on_regression)
     command = reporter("compare.command")
     with no_collection():
-        ok = command.compare(runs, by=by, base=base, format=format, out=out, threshold=threshold)
+        ok = command.compare(
+            runs, by=by, base=base, format=format, out=out, threshold=threshold, price=priced(price_per_hour)
+        )
     raise typer.Exit(0 if ok else 1)
 
 
@@ -56,9 +60,10 @@ def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run.", metavar="RUN")],
     format: Annotated[str, typer.Option(help="csv, parquet, json or markdown.")] = "csv",
     out: Out = None,
+    price_per_hour: Price = None,
 ) -> None:
     """Print a flat table, one row a record; results/README.md describes its columns."""
-    reporter("exports").export(run, format, out)
+    reporter("exports").export(run, format, out, price=priced(price_per_hour))
 
 
 def merge(
@@ -75,6 +80,15 @@ def merge(
     from bench import merge as merger
 
     print(merger.merge(runs, out, force=force))
+
+
+def priced(price_per_hour: float | None) -> float | None:
+    """The price that is read instead of the records' own; raises WrongInput for one that makes no sense."""
+    from bench import plan
+
+    if price_per_hour is not None:
+        plan.positive("price-per-hour", price_per_hour)
+    return price_per_hour
 
 
 @contextmanager

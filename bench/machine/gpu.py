@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import importlib
 import threading
+import time
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,7 +149,7 @@ class Watch:
     """What was seen of the GPUs around and during a cell."""
 
     before: list[Reading] = field(default_factory=list[Reading])
-    during: list[list[Reading]] = field(default_factory=list[list[Reading]])  # once a second
+    during: list[list[Reading]] = field(default_factory=list[list[Reading]])  # once a second, each at_s by the clock
     after: list[Reading] = field(default_factory=list[Reading])
     foreign: list[Reading] = field(default_factory=list[Reading])  # processes that are not the cell's, at the start
     peaks: dict[int, int] = field(default_factory=dict[int, int])  # bytes of the cell's own processes, by GPU
@@ -168,7 +169,11 @@ class Watch:
 
 @contextlib.contextmanager
 def watched(
-    own: Callable[[], Collection[int]], name_of: Callable[[int], str], gpus: Gpus, period_s: float = SAMPLE_S
+    own: Callable[[], Collection[int]],
+    name_of: Callable[[int], str],
+    gpus: Gpus,
+    period_s: float = SAMPLE_S,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Generator[Watch]:
     """Look at the GPUs before, during (from a thread of this process) and after what runs within.
 
@@ -177,12 +182,14 @@ def watched(
         name_of: a process's name.
         gpus: where to look.
         period_s: between looks.
+        clock: that of windows.
     """
     watch, stop = Watch(before=gpus.clocks(), foreign=foreign(gpus.processes(), own(), name_of)), threading.Event()
 
     def look() -> None:
         while not stop.wait(period_s):
-            watch.during.append(gpus.clocks())
+            at_s = clock()
+            watch.during.append([{"at_s": at_s, **one} for one in gpus.clocks()])
             note_peaks(watch.peaks, gpus.processes(), own())
 
     thread = threading.Thread(target=look, daemon=True)

@@ -11,21 +11,30 @@ from report.compare.comparison import Compared
 from report.compare.differences import Difference, differences
 from report.compare.matching import Matching
 from report.files import save
-from report.frame import frame, rows
+from report.frame import frame, priced, rows
 
 FORMATS = {"table": writing.terminal, "markdown": writing.markdown}
 
 
 def compare(
-    runs: Sequence[Path], *, by: str | None, base: str | None, format: str, out: Path | None, threshold: float | None
+    runs: Sequence[Path],
+    *,
+    by: str | None,
+    base: str | None,
+    format: str,
+    out: Path | None,
+    threshold: float | None,
+    price: float | None = None,
 ) -> bool:
     """Compare, print, and write the page if one is asked for; whether nothing regressed past the threshold.
+
+    A price of a device's hour that is given here stands for that of the records.
 
     Raises:
         WrongInput: arguments that do not go together, runs that cannot be read or have nothing in common.
     """
     check(runs, by, base, threshold)
-    found = within(runs[0], by, base) if by else between(runs[0], runs[1], threshold)
+    found = within(runs[0], by, base, price) if by else between(runs[0], runs[1], threshold, price)
     if out:
         save(out, page.render(found))
     print(FORMATS[format](found))
@@ -46,11 +55,11 @@ def check(runs: Sequence[Path], by: str | None, base: str | None, threshold: flo
         raise WrongInput(f"{runs[0]} is given twice: a run is no different from itself; --by compares within one")
 
 
-def between(base: Path, new: Path, threshold: float | None) -> Compared:
+def between(base: Path, new: Path, threshold: float | None, price: float | None = None) -> Compared:
     """NEW against BASE."""
     old, old_said = read(base)
     now, now_said = read(new)
-    old_rows, new_rows = rows(frame([old])), rows(frame([now]))
+    old_rows, new_rows = (rows(frame([priced(run, price)])) for run in (old, now))
     found = matching.match_runs(old_rows, new_rows)
     if not found.pairs and not found.failing and not found.diverged:
         raise WrongInput(f"{base} and {new} have no cell in common that ran in both: {nothing(found)}")
@@ -74,10 +83,10 @@ def nothing(found: Matching) -> str:
     return "compare runs of the same workloads, sizes, frameworks and settings"
 
 
-def within(run: Path, by: str, base: str | None) -> Compared:
+def within(run: Path, by: str, base: str | None, price: float | None = None) -> Compared:
     """The cells of one run, by one thing in which they differ."""
     found, said = read(run)
-    data = frame([found])
+    data = frame([priced(found, price)])
     known = sorted({str(value) for value in data[by].dropna()})
     if base and base not in known:
         raise WrongInput(f"--base {base}: no cell of {run} has it; valid: {', '.join(known)}")

@@ -14,7 +14,9 @@ from report.frame import Row
 RATE = "throughput_per_s"
 MEMORY = ("device_memory_bytes", "host_memory_bytes")  # the first that both sides have
 COMPILE = "compile_s"
-MORE_OR_LESS = {"slower": "more", "faster": "less"}  # words for memory
+ENERGY, PRICE = "joules_per_item", "price_per_million"
+CONSUMED = (*MEMORY, ENERGY, PRICE)  # of which one takes more or less, where else it is slower or faster
+MORE_OR_LESS = {"slower": "more", "faster": "less"}  # words for what is consumed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +27,13 @@ class Difference:
     metric: Metric
     found: Comparison  # NEW over BASE
     p: float | None  # adjusted for the table
-    verdict: str  # faster, slower, same, undecided; of memory more and less
+    verdict: str  # faster, slower, same, undecided; of what is consumed more and less
     visible: float | None  # the share that would have been found
     cautions: Sequence[str] = ()
 
     @property
     def worse_by(self) -> float:
-        """The share by which NEW takes more time or memory: 0.1 is 10 % more; below 0 it takes less."""
+        """The share by which NEW takes more time, memory, energy or money: 0.1 is 10 % more; below 0 it takes less."""
         return (1 / self.found.ratio if self.metric.better == "higher" else self.found.ratio) - 1
 
     @property
@@ -41,16 +43,33 @@ class Difference:
 
 
 def differences(pairs: Iterable[Pair]) -> list[Difference]:
-    """All that can be compared: throughput, memory, and the compile time of enough cold starts."""
+    """All that can be compared: throughput, memory, energy, price, and the compile time of enough cold starts.
+
+    Where both sides pay the same for an hour, price tells what throughput tells: that is one test, not two.
+    """
     found = [one for pair in pairs for one in of_pair(pair)]
-    adjusted = holm([one.found.p for one in found])
-    tests = sum(p is not None for p in adjusted)
-    return [judged(one, p, tests) for one, p in zip(found, adjusted, strict=True)]
+    own = [None if restated(one) else one.found.p for one in found]
+    tests = sum(p is not None for p in own)
+    adjusted = holm(own)
+    of_rate = {id(one.pair): p for one, p in zip(found, adjusted, strict=True) if one.metric.name == RATE}
+    return [
+        judged(one, of_rate.get(id(one.pair)) if restated(one) else p, tests)
+        for one, p in zip(found, adjusted, strict=True)
+    ]
+
+
+def restated(one: Difference) -> bool:
+    """Whether a difference of price is that of the throughput in other words."""
+    paid = {
+        (row["price_per_hour"], 1 if row["platform"] == "cpu" else row["devices"])
+        for row in (*one.pair.base.ok, *one.pair.new.ok)
+    }
+    return one.metric.name == PRICE and len(paid) == 1
 
 
 def of_pair(pair: Pair) -> list[Difference]:
     memory = next((name for name in MEMORY if has(pair.base, name) and has(pair.new, name)), None)
-    told = [compared(pair, name, pair.base.ok, pair.new.ok) for name in (RATE, memory) if name]
+    told = [compared(pair, name, pair.base.ok, pair.new.ok) for name in (RATE, memory, ENERGY, PRICE) if name]
     cold = [[row for row in cell.ok if row["compile_cache"] == "cold"] for cell in (pair.base, pair.new)]
     if all(len(values(rows, COMPILE)) >= MIN_REPEATS for rows in cold):
         told.append(compared(pair, COMPILE, *cold))
@@ -80,7 +99,7 @@ def judged(one: Difference, p: float | None, tests: int) -> Difference:
     return replace(
         one,
         p=p,
-        verdict=MORE_OR_LESS.get(word, word) if one.metric.unit == "B" else word,
+        verdict=MORE_OR_LESS.get(word, word) if one.metric.name in CONSUMED else word,
         visible=smallest_visible(one.found, max(tests, 1)),
     )
 

@@ -186,6 +186,34 @@ def swept(counts: tuple[int, ...] = (2, 8), **changed: Any) -> list[Record]:
     return found
 
 
+def seen(hertz: Sequence[float], throttle: Sequence[Sequence[str]] = (), devices: int = 1) -> dict[str, Any]:
+    """A machine with GPUs that were looked at once a second, at clocks that draw power as they are."""
+    held = [*throttle, *([[]] * (len(hertz) - len(throttle)))]
+    during = [
+        [
+            {"at_s": n + 0.5, "sm_hz": hz - 1e7 * device, "power_w": hz / 3e6, "temperature_c": 60, "throttle": why}
+            for device in range(devices)
+        ]
+        for n, (hz, why) in enumerate(zip(hertz, held, strict=True))
+    ]
+    return MACHINE | {"gpus_seen": {"before": [], "during": during, "after": [], "foreign": []}}
+
+
+def on_gpus(impls: Iterable[str] = VARIANTS, workloads: Iterable[str] = ("lm",), **changed: Any) -> list[Record]:
+    """Three rounds on a GPU, of which the second is the slowest, as its clock was held down; energy and a price."""
+    found: list[Record] = []
+    for impl in impls:
+        for workload in workloads:
+            cell = make_cell(workload, impl, platform="cuda", precision="bf16")
+            for n, rate in enumerate((1000.0, 900.0, 1010.0)):
+                held = [[], [], ["SwPowerCap"], ["HwSlowdown", "SwPowerCap"]] if n == 1 else []
+                machine = seen([2.1e8, 1.755e9, 1.5e9 if n == 1 else 1.755e9, 1.4e9, 1.755e9], held, devices=2)
+                joules = {"total": 300.0 * (1 + 0.01 * n), "idle_w": 70.0, "source": "NVML's counters"}
+                given = {"machine": machine, "energy_j": joules, "price_per_hour": 2.5} | changed
+                found.append(make_record(cell, n, rate=rate, **given))
+    return found
+
+
 def mixed() -> list[Record]:
     """What a bad day leaves: a tie, a diverged cell, one that crashed once, one out of memory, some unsupported."""
     return [*_tied_and_diverged(), *_half_failed(), *_not_installed()]

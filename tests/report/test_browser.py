@@ -29,6 +29,20 @@ def test_scaling_and_all_reduces_are_drawn(open_page: Open, tmp_path: Path, widt
 
 
 @pytest.mark.parametrize("width", [390, 1440])
+def test_clocks_power_energy_and_price_are_drawn(open_page: Open, tmp_path: Path, width: int) -> None:
+    found = open_page(samples.on_gpus(), width)
+    open_all(found)
+    assert drawn(found) == held(tmp_path / "page.html")
+    plots = found.locator("[aria-labelledby$=-timeline] .plot")
+    assert plots.count() == 3
+    assert plots.first.locator(".scatterlayer .trace").count() == 5  # clock and power of two GPUs, and the crosses
+    assert plots.first.locator(".shapelayer path").count() == 1
+    assert found.locator("[aria-labelledby$=-joules_per_item] .plot .bars .point").count() == 3
+    assert found.evaluate("document.documentElement.scrollWidth") <= width
+    assert overlapping(found) == []
+
+
+@pytest.mark.parametrize("width", [390, 1440])
 def test_nothing_is_wider_than_the_window_nor_overlaps(open_page: Open, width: int) -> None:
     found = open_page(samples.mixed(), width)
     open_all(found)

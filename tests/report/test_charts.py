@@ -1,6 +1,7 @@
 """Charts hold what the frame holds: each point is computed again from the records, and belongs to a cell."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -13,7 +14,7 @@ from bench import metrics, store
 from bench.stats import geometric_mean
 from report import layout, sections
 from report.cells import groups
-from report.charts import breakeven, latency, matrix, memory, noise, precision, trend
+from report.charts import breakeven, latency, matrix, memory, noise, precision, timeline, trend
 from report.charts.trend import Moment
 from report.frame import frame
 from report.panels import Section
@@ -211,3 +212,86 @@ def test_the_parts_of_a_step_add_up_to_it() -> None:
     totals = [sum(parts) for parts in zip(*(trace["x"] for trace in panel.figure["data"]), strict=True)]
     assert totals == pytest.approx([100.0] * 6)
     assert "imbalance" in panel.alt and len(section.key) == 3
+
+
+def test_clocks_and_power_of_the_slowest_repeat() -> None:
+    records = samples.on_gpus(["jax"])
+    for one in records:
+        one["windows"] = [{"steps": 1, "begin_s": 1.0 + n, "seconds": 0.9} for n in range(3)]
+    records[1]["windows"] = [window | {"seconds": 0.99} for window in records[1]["windows"]]
+    found = timeline.section(groups(frame([as_run(*records)])), PALETTE)
+    (panel,) = found.panels
+    assert panel.setting.endswith("round 2")
+    (clock, power, other, _, crosses) = panel.figure["data"]
+    during = records[1]["machine"]["gpus_seen"]["during"]
+    assert clock["x"] == power["x"] == [look[0]["at_s"] for look in during] == [0.5, 1.5, 2.5, 3.5, 4.5]
+    assert clock["y"] == pytest.approx([look[0]["sm_hz"] / 1e9 for look in during])
+    assert power["y"] == pytest.approx([look[0]["power_w"] for look in during])
+    assert other["y"] == pytest.approx([look[1]["sm_hz"] / 1e9 for look in during])
+    assert sorted(crosses["x"]) == [2.5, 2.5, 3.5, 3.5], "of both GPUs"
+    assert "HwSlowdown, SwPowerCap" in crosses["hovertext"][crosses["x"].index(3.5)]
+    (shade,) = panel.figure["layout"]["shapes"]
+    assert (shade["x0"], shade["x1"]) == (1.0, 3.99)
+    assert panel.caption == "Held down in 4 of 10 looks: HwSlowdown, SwPowerCap."
+    (line,) = found.table.lines
+    assert line.values[3] == "1.50\N{NO-BREAK SPACE}GHz (1.39\N{NO-BREAK SPACE}GHz to 1.75\N{NO-BREAK SPACE}GHz)"
+    assert not found.folded
+
+
+def test_records_without_times_or_without_gpus_show_no_timeline() -> None:
+    def without(record: Any, *names: str) -> Any:
+        looks = record["machine"]["gpus_seen"]["during"]
+        seen = {"during": [[{k: v for k, v in one.items() if k not in names} for one in look] for look in looks]}
+        return record | {"machine": record["machine"] | {"gpus_seen": seen}}
+
+    timed, silent = samples.on_gpus(["jax"]), ("sm_hz", "power_w")
+    assert timeline.section(groups(frame([as_run(*timed)])), PALETTE).panels
+    for records in (
+        samples.all_ok(),
+        [without(one, "at_s") for one in timed],
+        [without(one, *silent) for one in timed],
+    ):
+        assert timeline.section(groups(frame([as_run(*records)])), PALETTE).panels == []
+
+
+@pytest.mark.parametrize(
+    "during",
+    [
+        "x",
+        [1],
+        [[1]],
+        [[{"at_s": "nan", "sm_hz": 1}]],
+        [[{"at_s": 1, "sm_hz": "inf", "power_w": [2]}]],
+        [[{"at_s": 10**400}]],
+    ],
+)
+def test_odd_looks_are_left_out(during: Any) -> None:
+    (first, *_) = samples.on_gpus(["jax"])
+    first["machine"]["gpus_seen"]["during"] = during
+    assert timeline.section(groups(frame([as_run(first)])), PALETTE).panels == []
+
+
+def test_many_timelines_are_folded() -> None:
+    records = samples.on_gpus(workloads=("lm", "gan"))
+    found = timeline.section(groups(frame([as_run(*records)])), PALETTE)
+    assert len(found.panels) == 6 and found.folded
+
+
+def test_energy_and_price_have_charts_of_their_own() -> None:
+    found = {one.id: one for one in sections.sections(1, groups(frame([as_run(*samples.on_gpus())])), PALETTE)}
+    assert "J/token" in found["run1-joules_per_item"].panels[0].figure["layout"]["xaxis"]["title"]["text"]
+    assert "/M tokens" in found["run1-price_per_million"].panels[0].alt.replace("\N{NO-BREAK SPACE}", " ")
+    bare = {one.id for one in sections.sections(1, groups(frame([as_run(*samples.all_ok())])), PALETTE)}
+    assert not bare & {"run1-joules_per_item", "run1-price_per_million", "run1-timeline"}
+
+
+@pytest.mark.parametrize("text", samples.HOSTILE)
+def test_reasons_of_strangers_are_text(text: str) -> None:
+    (record, *_) = samples.on_gpus(["jax"])
+    record["machine"] = samples.seen([1e9, 2e9], [[text], [text]])
+    (panel,) = timeline.section(groups(frame([as_run(record)])), PALETTE).panels
+    crosses = panel.figure["data"][-1]
+    assert len(crosses["hovertext"]) == 2
+    for told in crosses["hovertext"]:
+        assert layout.escaped(text.encode("utf-8", "replace").decode()) in told
+        assert not re.search(r"<(?!br>)", told)

@@ -16,7 +16,7 @@ from bench import cli, store
 from bench.metrics import METRICS
 from bench.record import Record
 from report import load
-from report.compare import matching
+from report.compare import differences, matching
 from report.compare.command import between, within
 from report.compare.differences import mean_ratio
 from tests.report import samples
@@ -302,7 +302,49 @@ def test_markdown_is_a_table(tmp_path: Path, capsys: Said) -> None:
     assert any("slower" in line and "Language model" in line for line in lines)
 
 
+def test_energy_is_compared_where_both_sides_have_it(tmp_path: Path) -> None:
+    joules = {"total": 300.0, "idle_w": 70.0, "source": "a counter"}
+    base, same = (run_of(tmp_path, name, energy_j=joules, seed=n) for n, name in enumerate(("base", "same")))
+    more = run_of(tmp_path, "more", energy_j=joules | {"total": 390.0})
+    told = [one for one in between(base, more, None).found if one.metric.name == "joules_per_item"]
+    assert len(told) == 6 and {one.verdict for one in told} == {"more"}
+    assert [one.found.ratio for one in told] == pytest.approx([1.3] * 6, rel=0.1)
+    assert "more" not in {one.verdict for one in between(base, same, None).found}
+    bare = run_of(tmp_path, "bare")
+    assert not [one for one in between(base, bare, None).found if one.metric.name == "joules_per_item"]
+
+
+def test_one_price_for_both_sides_is_no_further_test(tmp_path: Path) -> None:
+    """The verdict is the throughput's, and no other changes for it. Prices that differ are a test of their own."""
+    base, new = run_of(tmp_path, "base", seed=1), run_of(tmp_path, "new", 1.3, seed=2)
+    bare, priced = between(base, new, None).found, between(base, new, None, 2.5).found
+    others = [one for one in priced if one.metric.name != "price_per_million"]
+    assert [(one.metric, one.p, one.verdict, one.visible) for one in others] == [
+        (one.metric, one.p, one.verdict, one.visible) for one in bare
+    ]
+    of = {(one.pair.new.id, one.metric.name): one for one in priced}
+    for one in bare:
+        if one.metric.name == "throughput_per_s":
+            price = of[one.pair.new.id, "price_per_million"]
+            assert price.p == one.p
+            assert price.found.ratio == pytest.approx(1 / one.found.ratio)
+            assert price.verdict == {"slower": "more", "faster": "less"}.get(one.verdict, one.verdict)
+    cheap = run_of(tmp_path, "cheap", seed=2, price_per_hour=1.0)
+    dear = run_of(tmp_path, "dear", seed=2, price_per_hour=3.0)
+    told = [one for one in between(cheap, dear, None).found if one.metric.name == "price_per_million"]
+    assert {one.verdict for one in told} == {"more"} and told[0].found.ratio == pytest.approx(3.0)
+
+
+def test_a_price_from_the_command_line(tmp_path: Path, capsys: Said) -> None:
+    base, new = run_of(tmp_path, "base", seed=1), run_of(tmp_path, "new", 1.3, seed=2)
+    assert compare(base, new) == 0
+    assert "Price of a million items" not in capsys.readouterr().out
+    assert compare(base, new, "--price-per-hour", "2.5") == 0
+    assert "Price of a million items" in capsys.readouterr().out
+    assert compare(new, "--by", "impl", "--price-per-hour", "2.5") == 0
+    assert "Price of a million items" in capsys.readouterr().out
+
+
 def test_every_metric_compared_is_a_metric() -> None:
-    assert {"throughput_per_s", "device_memory_bytes", "host_memory_bytes", "compile_s"} <= {
-        one.name for one in METRICS
-    }
+    compared = {differences.RATE, *differences.MEMORY, differences.COMPILE, differences.ENERGY, differences.PRICE}
+    assert compared <= {one.name for one in METRICS}

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -108,3 +109,19 @@ def test_markdown_stays_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     head, rule, row = capsys.readouterr().out.splitlines()
     assert head.count("|") == rule.count("|") == row.replace("\\|", "").count("|")
     assert "<" not in row and not re.search(r"(?<!\\)[@\[!]", row)
+
+
+def test_a_price_for_reading_stands_for_that_of_the_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = samples.write_run(tmp_path / "run", samples.on_gpus(["jax"]))
+
+    def exported(price: float | None) -> list[dict[str, Any]]:
+        exports.export(run, "json", None, price=price)
+        return json.loads(capsys.readouterr().out)
+
+    own, other = exported(None), exported(5.0)
+    assert {one["price_per_hour"] for one in own} == {2.5} and {one["price_per_hour"] for one in other} == {5.0}
+    for one, two in zip(own, other, strict=True):
+        assert one["price_per_million"] == 2.5 / 3600 * 1e6 / one["throughput_per_s"]
+        assert two["price_per_million"] == pytest.approx(2 * one["price_per_million"])
+        assert one["joules_per_item"] == one["energy_j"] / (one["items_per_step"] * one["window_steps"])
+    assert store.load(run).records[0]["price_per_hour"] == 2.5, "the run is as it was"

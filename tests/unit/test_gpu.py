@@ -9,6 +9,8 @@ import pytest
 
 from bench.machine import gpu
 from bench.machine.gpu import Gpus
+from bench.ranks import Outcome
+from bench.runner import Runner
 
 
 class NVMLError(Exception):
@@ -124,13 +126,16 @@ def test_a_gpu_that_is_lost_is_left_out() -> None:
 def test_a_cell_is_watched_from_outside() -> None:
     """Its processes 7 and 8 use most in the middle; 99 and 98 are others', and are told by name alone."""
     driver = Driver()
-    with gpu.watched(lambda: {7, 8}, lambda pid: f"name {pid}", Gpus(nvml=driver), 0.001) as watch:
+    clock = iter(range(100, 10**9)).__next__
+    with gpu.watched(lambda: {7, 8}, lambda pid: f"name {pid}", Gpus(nvml=driver), 0.001, clock) as watch:
         seen(watch, 1)
         driver.running[0] = [(7, 500), (8, 50)]
         seen(watch, len(watch.during) + 2)
         driver.running = {0: [(7, 1)], 1: []}
     assert watch.driver_peak == [550, 20]
-    assert watch.before == watch.after == watch.during[0]
+    assert [one | {"at_s": 100} for one in watch.before] == watch.during[0]
+    assert watch.before == watch.after
+    assert [{one["at_s"] for one in look} for look in watch.during] == [{100 + n} for n in range(len(watch.during))]
     assert watch.foreign == [
         {"device": 0, "name": "name 99", "memory_bytes": 11},
         {"device": 1, "name": "name 98", "memory_bytes": None},
@@ -176,3 +181,16 @@ def test_real_library_has_every_name_that_is_asked_for() -> None:
     asked = set(re.findall(r"\"(nvml\w+)\"", inspect.getsource(gpu))) - {"nvmlClocksThrottleReason"}
     asked |= set(re.findall(r"nvml\.(NVML_\w+)", inspect.getsource(gpu)))
     assert len(asked) > 15 and {name for name in asked if not hasattr(pynvml, name)} == set()
+
+
+def test_looks_are_recorded_by_the_clock_of_windows() -> None:
+    """From the start of the cell's processes, as `windows.begin_s`; what was seen itself stays as it is."""
+    runner: Any = SimpleNamespace(fingerprint={"cpu": "a processor"})
+    watch = gpu.Watch(
+        during=[[{"at_s": 103.5, "sm_hz": 1}, {"at_s": 103.5, "sm_hz": 2}], [{"at_s": 104.5, "sm_hz": 1}]]
+    )
+    found = Runner.with_gpus(runner, Outcome(fields={"status": "ok"}, begun_at=102.0), watch)
+    seen = found.fields["machine"]["gpus_seen"]
+    assert [[one["at_s"] for one in look] for look in seen["during"]] == [[1.5, 1.5], [2.5]]
+    assert seen["during"][0][1]["sm_hz"] == 2
+    assert watch.during[0][0]["at_s"] == 103.5

@@ -61,3 +61,32 @@ def test_no_interval_where_the_steps_may_be_equal() -> None:
     noisy = [record(60.0, 0.19 * math.exp(x)) for x in (-0.1, 0.0, 0.1)]
     found = break_even(noisy, [record(10.0, 0.2)] * 3)
     assert found.steps is not None and found.low is None and found.high is None
+
+
+def costly(platform: str, devices: int, **changed: Any) -> dict[str, Any]:
+    """2 windows of 10 steps of 50 items, half a second each: 1000 items/s."""
+    return {
+        "cell": {"platform": platform, "devices": devices}, "windows": [{"steps": 10, "seconds": 0.5}] * 2,
+        "items_per_step": 50, "price_per_hour": 3.6, "energy_j": {"total": 2000.0, "idle_w": None, "source": "x"},
+    } | changed  # fmt: skip
+
+
+def value(name: str, found: dict[str, Any]) -> float | None:
+    return next(row.value for row in metrics.METRICS if row.name == name)(found)
+
+
+@pytest.mark.parametrize(("platform", "devices", "price"), [("cuda", 1, 1.0), ("cuda", 4, 4.0), ("cpu", 8, 1.0)])
+def test_a_million_items_cost_the_hours_of_all_devices(platform: str, devices: int, price: float) -> None:
+    """3.6 an hour is 0.001 a second, and a million items take 1000 s; emulated devices are one machine."""
+    assert value("price_per_million", costly(platform, devices)) == pytest.approx(price)
+
+
+def test_energy_is_that_of_the_items_of_the_windows() -> None:
+    assert value("joules_per_item", costly("cuda", 4)) == 2.0
+
+
+def test_what_is_missing_has_no_cost() -> None:
+    for changed in ({"energy_j": None}, {"energy_j": {"total": None}}, {"windows": None}, {"windows": []}):
+        assert value("joules_per_item", costly("cuda", 1, **changed)) is None
+    for changed in ({"price_per_hour": None}, {"windows": None}):
+        assert value("price_per_million", costly("cuda", 1, **changed)) is None

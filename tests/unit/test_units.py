@@ -14,6 +14,8 @@ from bench import units
         (512, "B", "512 B"), (3 * 2**20, "B", "3.00 MiB"), (1010 * 2**20, "B", "1010 MiB"),
         (1.5 * 2**30, "B", "1.50 GiB"),
         (float("nan"), "s", "nan s"),
+        (0.00123, "J/token", "1.23 mJ/token"), (2.5e9, "B/s", "2.50 GB/s"), (0.0123, "/M images", "0.0123 /M images"),
+        (1234.0, "/M images", "1234 /M images"), (1.755e9, "Hz", "1.75 GHz"),
     ],
 )  # fmt: skip
 def test_units_are_for_people(value: float, unit: str, text: str) -> None:
