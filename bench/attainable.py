@@ -102,10 +102,14 @@ def copy_bytes_per_s(one: Mapping[str, Any]) -> float | None:
     return None if size is None else _median_rate(one["copy"], 2 * size)
 
 
-def attainable_flops_per_s(record: Record, ceilings: Mapping[Key, Ceiling]) -> float | None:
-    """What all devices of a record's cell together would attain; emulated ones share the one processor."""
-    cell, device = record["cell"], device_of(record)
-    ceiling = None if device is None else ceilings.get((device, cell["precision"]))
+def ceiling_of(record: Record, ceilings: Mapping[Key, Ceiling]) -> Ceiling | None:
+    """That of a record's device at its precision; None where the run measured none."""
+    device, precision = device_of(record), _text(_dict(record["cell"]).get("precision"))
+    return ceilings.get((device, precision)) if device and precision else None
+
+
+def flops_per_s(cell: Mapping[str, Any], ceiling: Ceiling | None) -> float | None:
+    """What all devices of a cell together would attain; emulated ones share the one processor."""
     if ceiling is None or ceiling.flops_per_s is None:
         return None
     return ceiling.flops_per_s * (1 if cell["platform"] == "cpu" else cell["devices"])

@@ -17,16 +17,19 @@ DECIMAL = (
     (1e-6, "µ"),
     (1e-9, "n"),
 )
-SYMBOLS = ("s", "B", "FLOP", "FLOP/s", "J", "W")  # units that take their prefix without a space
+SYMBOLS = ("s", "B", "B/s", "FLOP", "FLOP/s", "FLOP/B", "J", "W")  # units that take their prefix without a space
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
+SHARE = (0.01, "%")  # how a number without a unit is shown
 NEVER_ABOVE_ONE = ("s",)  # nobody reads a kilosecond
 
 
 def scale(values: Iterable[float], unit: str) -> tuple[float, str]:
     """The factor to divide by and the unit to write, for numbers that share an axis: the largest decides.
 
-    `images/s` becomes `k images/s`, `s` becomes `ms`, `B` becomes `MiB`.
+    `images/s` becomes `k images/s`, `s` becomes `ms`, `B` becomes `MiB`; a share is shown in per cent.
     """
+    if not unit:
+        return SHARE
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     steps = BINARY if unit == "B" else DECIMAL
     if unit in NEVER_ABOVE_ONE:

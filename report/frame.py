@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bench import store
+from bench import attainable, store
 from bench.metrics import METRICS, NOISE, Metric
 from bench.record import FIELDS, Record
 from bench.store import LIMITS, Limits, Run
@@ -63,8 +63,15 @@ def load(*paths: Path | str, limits: Limits = LIMITS) -> pd.DataFrame:
 
 def frame(runs: Iterable[Run]) -> pd.DataFrame:
     """One row a record, in the order they were made; the columns are `COLUMNS`, whatever the records hold."""
-    records = [_normal(record) | {"run": run.name} for run in runs for record in run.records]
+    records = [record for run in runs for record in _of(run)]
     return pd.DataFrame({column.name: _series(column, records) for column in COLUMNS})
+
+
+def _of(run: Run) -> list[Record]:
+    """A run's records, each with the ceiling that the run measured of its device, or None, beside the fields."""
+    ceilings = attainable.best(run.meta)
+    whole = [_normal(record) | {"run": run.name} for record in run.records]
+    return [record | {"ceiling": attainable.ceiling_of(record, ceilings)} for record in whole]
 
 
 def rows(data: pd.DataFrame) -> list[Row]:
@@ -204,6 +211,11 @@ def _latency(record: Record) -> list[float]:
     return [value for value in found if measurable(value)]
 
 
+def _ceiling(name: str) -> Callable[[Record], float | None]:
+    """A rate of the device's ceiling."""
+    return lambda record: getattr(record["ceiling"], name, None)
+
+
 def _mapping(name: str) -> Callable[[Record], dict[str, Any]]:
     return lambda record: record[name] if isinstance(record[name], dict) else {}
 
@@ -239,6 +251,9 @@ FLAT = (
     _column("start", "text"),
     _column("compile_cache", "text"),
     *(_metric(metric) for metric in METRICS),
+    _column("device", "text", attainable.device_of),
+    _column("attainable_flops_per_s", "number", _ceiling("flops_per_s")),
+    _column("attainable_bytes_per_s", "number", _ceiling("copy_bytes_per_s")),
     _column("item", "text"),
     _column("items_per_step", "number"),
     _column("flops_per_step", "number"),
@@ -271,6 +286,7 @@ NESTED = (
     _column("losses", "object", _losses),
     _column("reference_losses", "object", _reference_losses),
     _column("latency", "object", _latency),
+    _column("ceiling", "object"),
     *(
         _column(f"{name}_map", "object", _mapping(name))
         for name in ("versions", "flags", "absent", "machine", "optimisations", "communication")

@@ -51,6 +51,7 @@ def test_impl_imports_the_specification_and_its_own_framework(impl: str) -> None
 
 def test_report_imports_what_it_reads_from() -> None:
     readers = ("store", "record", "metrics", "stats", "compare", "anomalies", "arms", "units", "text")
+    readers += ("attainable", "peaks", "traffic")
     own = (*(f"bench.{name}" for name in readers), "report")
     assert forbidden("report", REPORTING | {"numpy"}, own) == []
 
