@@ -5,11 +5,13 @@ Activations are left out: how many of them go to memory is for a compiler to dec
 a step moves more than this, and its arithmetic per byte is at most what follows from it.
 """
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from bench import workloads
 from bench.precision import stored
-from bench.spec import param_count
+from bench.spec import WrongInput, param_count
 
 READ_AND_WRITTEN = 2
 
@@ -36,3 +38,17 @@ def sample_bytes(workload: str, size: str, precision: str) -> int:
 def number_bytes(precision: str) -> int:
     """Of one parameter."""
     return {"float64": 8, "float32": 4}[stored(precision)]
+
+
+def intensity(cell: Mapping[str, Any], flops_per_step: Any) -> float | None:
+    """Operations of a cell's step for each byte that it cannot avoid moving: no step of the cell has more of them.
+
+    None where this version does not know the workload as the cell had it: its formula gives another number.
+    """
+    name, size, devices, batch = (cell[part] for part in ("workload", "size", "devices", "batch_per_device"))
+    try:
+        if not flops_per_step or workloads.get(name, size, cell["global_batch"]).flops_per_step != flops_per_step:
+            return None
+        return flops_per_step / devices / least_bytes(name, size, batch, cell["optimizer"], cell["precision"])
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, WrongInput):
+        return None  # of a stranger's cell
