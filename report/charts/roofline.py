@@ -17,6 +17,7 @@ from report.panels import NONE, Line, Panel, Section, Table
 RATE, UNIT = "flops_per_s", "FLOP/s"
 MARGIN = 3  # times beyond the outermost point, or the roof's edge
 FEW_DECADES = 2.5
+PLOT_PX, LINE_PX = 340, 20  # height of a chart, and of a line of its legend
 INTRO = (
     "Each cell by its arithmetic for each byte and the rate that it reaches on one device. The solid roof is what this "
     "run attained on that device: on its slope by copying, on its flat by a product of matrices, each the best of the "
@@ -153,9 +154,11 @@ def figure(members: Sequence[Point], palette: Mapping[str, str]) -> Figure:
     for one in members:
         series.setdefault((one.cell.label, one.group.title), []).append(one)
     traces += [marks(of, SYMBOLS[tasks.index(of[0].group.title) % len(SYMBOLS)], palette) for of in series.values()]
-    heights = [flat for _, _, flat, _ in roofs if flat] + [one.rate.mean for one in members]
+    heights = [flat for _, _, flat, _ in roofs if flat]
+    heights += [side for one in members for side in (one.rate.low or one.rate.mean, one.rate.high or one.rate.mean)]
     rise = (min(heights) / MARGIN, max(heights) * MARGIN)
-    layout = curve_layout(logarithmic("FLOP/B at most", span, ""), logarithmic(UNIT, rise, UNIT), 420)
+    x, y = logarithmic("FLOP/B at most", span, ""), logarithmic(UNIT, rise, UNIT)
+    layout = curve_layout(x, y, PLOT_PX + LINE_PX * len(traces))
     return {"data": traces, "layout": layout}
 
 
