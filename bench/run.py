@@ -264,7 +264,8 @@ def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest
     )
     rate = show.scaled(plan.RATE_FLOPS, "FLOP/s")
     more = " or more" if settings.target_ci else ""
+    first = ", and what the devices attain" if settings.ceilings else ""
     show.note(
         f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}; on top of that comes what is "
-        f"missing of proofs and, at tiny and small, of each cell's drift over {drift.STEPS} steps"
+        f"missing of proofs and, at tiny and small, of each cell's drift over {drift.STEPS} steps{first}"
     )
