@@ -26,6 +26,7 @@ class Ceiling:
     product_by: str = ""  # whose that was, such as `jax jit`
     copy_bytes_per_s: float | None = None  # read and written
     copy_by: str = ""
+    others: float = 0.0  # share of the processor time during that product which was not the measurement's
 
 
 def way(of: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -82,12 +83,22 @@ def best(meta: Mapping[str, Any]) -> dict[Key, Ceiling]:
         by, flops, copied = f"{one.get('impl')} {one.get('variant')}", product_flops_per_s(one), copy_bytes_per_s(one)
         top = found.get((device, precision), Ceiling(device=device, precision=precision))
         if flops and flops > (top.flops_per_s or 0):
-            top = replace(top, flops_per_s=flops, product_by=by)
+            top = replace(top, flops_per_s=flops, product_by=by, others=others(one["matmul"]))
         if copied and copied > (top.copy_bytes_per_s or 0):
             top = replace(top, copy_bytes_per_s=copied, copy_by=by)
         if top.flops_per_s or top.copy_bytes_per_s:
             found[device, precision] = top
     return found
+
+
+def others(part: Mapping[str, Any]) -> float:
+    """Share that others, the hypervisor too, had in the processor time of a measurement's windows, as far as told."""
+    windows = [_dict(one) for one in _list(part.get("windows"))]
+    took, own = (
+        sum(_number(window.get(name)) or 0.0 for window in windows for name in names)
+        for names in (("foreign_cpu_s", "steal_s"), ("cpu_s",))
+    )
+    return took / (took + own) if took else 0.0
 
 
 def product_flops_per_s(one: Mapping[str, Any]) -> float | None:

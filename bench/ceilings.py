@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.failures import lack_of_memory
-from bench.machine import memory, processor
+from bench.machine import memory, noise, processor
+from bench.machine.noise import Meter
 from bench.measure import Clock, no_collection
 from bench.spec import Request
 
@@ -39,10 +40,48 @@ class Scale:
     window_s: float  # a window lasts at least this long
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """How calls are timed."""
+
+    sync: Callable[[Any], None]
+    clock: Clock
+    meter: Meter
+
+    def warmed_up(self, dispatch: Dispatch) -> float:
+        """Seconds of one call after two that may have had to compile or to choose."""
+        for _ in range(2):
+            self.sync(dispatch())
+        start = self.clock()
+        self.sync(dispatch())
+        return self.clock() - start
+
+    def windows(self, dispatch: Dispatch, least_s: float) -> list[dict[str, Any]]:
+        """`{count, seconds}` of calls dispatched in a row and waited for, with the cores' time; each at least so long.
+
+        One that comes out shorter starts the list anew, so that none is left out for being fast.
+        """
+        count, found = 1, list[dict[str, Any]]()
+        while len(found) < WINDOWS:
+            self.meter.start()
+            start = self.clock()
+            for _ in range(count - 1):
+                dispatch()
+            self.sync(dispatch())
+            seconds = self.clock() - start
+            found.append({"count": count, "seconds": seconds, **self.meter.stop()})
+            if seconds < least_s:
+                found = []
+                count = max(count + 1, min(10 * count, math.ceil(1.2 * count * least_s / max(seconds, 1e-9))))
+        return found
+
+
 ACCELERATOR = Scale(array_bytes=1024 * MIB, smallest_bytes=256 * MIB, window_s=0.1)
 
 
-def measured(request: Request, backend: Any, impl: Any, clock: Clock = time.perf_counter) -> dict[str, Any]:
+def measured(
+    request: Request, backend: Any, impl: Any, clock: Clock = time.perf_counter, meter: Meter | None = None
+) -> dict[str, Any]:
     """Windows of both, with their sizes and the device's name: `{device, matmul, copy}`.
 
     Args:
@@ -50,6 +89,7 @@ def measured(request: Request, backend: Any, impl: Any, clock: Clock = time.perf
         backend: the implementation's module of that name.
         impl: its `ceilings`.
         clock: tells seconds.
+        meter: tells what others did on the cores; that of the system, if none is given.
 
     Raises:
         MemoryError: there is too little for an array that no cache can hold.
@@ -57,9 +97,11 @@ def measured(request: Request, backend: Any, impl: Any, clock: Clock = time.perf
     backend.configure(request)
     device = ", ".join(backend.devices())
     scale = ACCELERATOR if request.cell.platform != "cpu" else of_processor(request.cpus)
+    cores = noise.cores_of_process()
+    watch = Watch(sync=backend.sync, clock=clock, meter=meter or Meter(read=lambda: noise.usage(cores)))
     with no_collection():
-        matmul = measure_product(request, backend, impl, scale, clock)
-        copy = measure_copy(request, backend, impl, scale, clock)
+        matmul = measure_product(request, impl, scale, watch)
+        copy = measure_copy(request, impl, scale, watch)
     return {"device": device, "matmul": matmul, "copy": copy}
 
 
@@ -81,25 +123,25 @@ def of_processor(cpus: tuple[int, ...], root: Path = Path("/")) -> Scale:
     return Scale(array_bytes=min(wanted, most), smallest_bytes=smallest, window_s=0.04)
 
 
-def measure_product(request: Request, backend: Any, impl: Any, scale: Scale, clock: Clock) -> dict[str, Any]:
+def measure_product(request: Request, impl: Any, scale: Scale, watch: Watch) -> dict[str, Any]:
     """The first side, doubled from one to the next, whose product lasts long enough, and its windows."""
     side = FIRST_SIDE
     while True:
         dispatch = impl.product(side, request)
-        once_s = warmed_up(dispatch, backend.sync, clock)
+        once_s = watch.warmed_up(dispatch)
         if once_s >= PRODUCT_S or side >= LAST_SIDE:
-            return {"side": side, "windows": windows(dispatch, backend.sync, scale.window_s, clock)}
+            return {"side": side, "windows": watch.windows(dispatch, scale.window_s)}
         side *= 2
 
 
-def measure_copy(request: Request, backend: Any, impl: Any, scale: Scale, clock: Clock) -> dict[str, Any]:
+def measure_copy(request: Request, impl: Any, scale: Scale, watch: Watch) -> dict[str, Any]:
     """The array's bytes, of which each copy reads and writes all, and its windows; halved while memory is short."""
     size = scale.array_bytes
 
     def tried() -> list[dict[str, Any]]:
         dispatch = impl.scaled_copy(size, request)
-        warmed_up(dispatch, backend.sync, clock)
-        return windows(dispatch, backend.sync, scale.window_s, clock)
+        watch.warmed_up(dispatch)
+        return watch.windows(dispatch, scale.window_s)
 
     while True:
         try:
@@ -108,31 +150,3 @@ def measure_copy(request: Request, backend: Any, impl: Any, scale: Scale, clock:
             if not lack_of_memory(error) or size // 2 < scale.smallest_bytes:
                 raise
         size //= 2
-
-
-def warmed_up(dispatch: Dispatch, sync: Callable[[Any], None], clock: Clock) -> float:
-    """Seconds of one call after two that may have had to compile or to choose."""
-    for _ in range(2):
-        sync(dispatch())
-    start = clock()
-    sync(dispatch())
-    return clock() - start
-
-
-def windows(dispatch: Dispatch, sync: Callable[[Any], None], least_s: float, clock: Clock) -> list[dict[str, Any]]:
-    """`{count, seconds}` of calls dispatched in a row and waited for, each window at least so long.
-
-    One that comes out shorter starts the list anew, so that none is left out for being fast.
-    """
-    count, found = 1, list[dict[str, Any]]()
-    while len(found) < WINDOWS:
-        start = clock()
-        for _ in range(count - 1):
-            dispatch()
-        sync(dispatch())
-        seconds = clock() - start
-        found.append({"count": count, "seconds": seconds})
-        if seconds < least_s:
-            found = []
-            count = max(count + 1, min(10 * count, math.ceil(1.2 * count * least_s / max(seconds, 1e-9))))
-    return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import traffic
 from bench.attainable import Ceiling
+from bench.metrics import DISTURBED
 from bench.peaks import Peak, peak
 from bench.stats import Estimate
 from bench.units import digits, scale, scaled, shown
@@ -135,6 +136,8 @@ def roofs_in_words(one: Point) -> Iterator[str]:
         yield f"Attained {scaled(one.ceiling.flops_per_s, UNIT)} by a product of {short(one.ceiling.product_by)}"
     if one.ceiling and one.ceiling.copy_bytes_per_s:
         yield f"Attained {scaled(one.ceiling.copy_bytes_per_s, 'B/s')} by a copy of {short(one.ceiling.copy_by)}"
+    if one.ceiling and one.ceiling.others > DISTURBED:
+        yield f"Others took {scaled(one.ceiling.others, '')} of the processor's time in that product: it can do more"
     if one.peak and one.peak_flops_per_s:
         yield f"The maker states {scaled(one.peak_flops_per_s, UNIT)} and {scaled(one.peak.bytes_per_s, 'B/s')}"
 

@@ -190,6 +190,14 @@ def test_the_roofline_of_a_known_device_has_its_makers_peak_too() -> None:
     assert placed([record | {"machine": {"gpus": [{"name": f"{gpu} MIG 1g.10gb"}]}}], ceiling).panels == []
 
 
+def test_the_roofline_says_where_others_kept_the_device_from_more() -> None:
+    records = [samples.make_record(samples.make_cell("autoencoder"))]
+    busy = {"count": 10, "seconds": 0.1, "foreign_cpu_s": 0.1, "steal_s": 0.02, "cpu_s": 0.12}
+    disturbed = samples.make_ceiling(matmul={"side": 1000, "windows": [busy] * 5})
+    captions = [placed(records, one).panels[0].caption for one in (samples.make_ceiling(), disturbed)]
+    assert ["Others took 50.0\N{NO-BREAK SPACE}% of the" in one for one in captions] == [False, True]
+
+
 def test_the_roofline_leaves_out_what_has_no_place_in_it() -> None:
     records = [*samples.swept((2,)), samples.make_record(samples.make_cell("gan"))]  # its FLOPs are no GAN's
     found = placed(records, samples.make_ceiling())

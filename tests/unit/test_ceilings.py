@@ -9,6 +9,7 @@ import pytest
 from bench import attainable, ceilings
 from bench.attainable import Ceiling
 from bench.machine import memory, processor
+from bench.machine.noise import Meter, Usage
 from bench.metrics import attainable_share, mfu, step_s
 from bench.spec import Request
 from tests.report import samples
@@ -44,6 +45,10 @@ class Device:
     def clock(self) -> float:
         return self.now
 
+    def used(self) -> Usage:
+        """Others use a core for half of the time, the measurement two."""
+        return Usage(busy_s=2.5 * self.now, steal_s=0.0, own_s=2.0 * self.now)
+
     def configure(self, request: Any) -> None: ...
 
     def devices(self) -> list[str]:
@@ -52,7 +57,7 @@ class Device:
 
 def measured(device: Device, platform: str = "cuda") -> dict[str, Any]:
     request = Request(cell=samples.make_cell(platform=platform), task="measure", folder="")
-    return ceilings.measured(request, device, device, device.clock)
+    return ceilings.measured(request, device, device, device.clock, Meter(read=device.used))
 
 
 def test_rates_are_those_of_the_device() -> None:
@@ -88,6 +93,14 @@ def test_on_an_accelerator_the_array_is_halved_while_memory_is_short() -> None:
 def test_no_array_is_measured_that_a_cache_could_hold() -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
         measured(Device(5e12, 2e12, memory_bytes=200 * MIB))
+
+
+def test_what_others_took_of_the_cores_is_told() -> None:
+    found = measured(Device(1e11, 5e10), "cpu")
+    assert [attainable.others(found[part]) for part in ("matmul", "copy")] == pytest.approx([0.2, 0.2])
+    told = {"impl": "jax", "variant": "jit", "platform": "cpu", "precision": "fp32"} | found
+    assert attainable.best({"ceilings": [told]})["a device", "fp32"].others == pytest.approx(0.2)
+    assert attainable.others({"windows": [*windows(1.0), {"foreign_cpu_s": None, "steal_s": "x", "cpu_s": []}, 7]}) == 0
 
 
 def test_another_failure_is_not_taken_for_lack_of_memory() -> None:

@@ -14,6 +14,7 @@ from bench import units
         (512, "B", "512 B"), (3 * 2**20, "B", "3.00 MiB"), (1010 * 2**20, "B", "1010 MiB"),
         (1.5 * 2**30, "B", "1.50 GiB"),
         (float("nan"), "s", "nan s"),
+        (0.0107, "", "1.07 %"), (2.5, "", "250 %"), (5.94e10, "B/s", "59.4 GB/s"),
     ],
 )  # fmt: skip
 def test_units_are_for_people(value: float, unit: str, text: str) -> None:
