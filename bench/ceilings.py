@@ -49,12 +49,13 @@ class Watch:
     meter: Meter
 
     def warmed_up(self, dispatch: Dispatch) -> float:
-        """Seconds of one call after two that may have had to compile or to choose."""
-        for _ in range(2):
+        """Seconds of one call, the less of two, after two that may have had to compile or to choose."""
+        seconds: list[float] = []
+        for _ in range(4):
+            start = self.clock()
             self.sync(dispatch())
-        start = self.clock()
-        self.sync(dispatch())
-        return self.clock() - start
+            seconds.append(self.clock() - start)
+        return min(seconds[2:])
 
     def windows(self, dispatch: Dispatch, least_s: float) -> list[dict[str, Any]]:
         """`{count, seconds}` of calls dispatched in a row and waited for, with the cores' time; each at least so long.

@@ -76,6 +76,19 @@ def test_a_product_lasts_long_enough_or_is_the_largest(flops_per_s: float, side:
     assert side == 256 or 2 * (side // 2) ** 3 / flops_per_s < ceilings.PRODUCT_S
 
 
+def test_one_disturbed_call_does_not_choose_the_side() -> None:
+    """A product of side 256 takes 3.4 ms; every third call takes 50 ms more."""
+    device, calls = Device(1e10, 5e10), iter(range(1000))
+    plain = device.product
+
+    def product(side: int, request: Any) -> Callable[[], None]:
+        dispatch = plain(side, request)
+        return lambda: (dispatch(), device.dispatch(0.05 if next(calls) % 3 == 2 else 0))[0]
+
+    device.product = product  # type: ignore[method-assign]
+    assert measured(device)["matmul"]["side"] == 512
+
+
 @pytest.mark.parametrize(("platform", "least_s"), [("cuda", 0.1), ("cpu", 0.04)])
 def test_windows_are_enough_and_long_enough(platform: str, least_s: float) -> None:
     found = measured(Device(9e14, 3e12), platform)
