@@ -9,7 +9,7 @@ from bench.precision import MIXED
 
 UNSUPPORTED_SIGNS = ("not implemented", "unimplemented", "not supported", "unsupported", "no registered")
 MISTAKES = (TypeError, AttributeError, LookupError, NameError, AssertionError)  # whatever they say
-TRIED = ("init", "compile", "warm-up")  # phases in which every kernel of a step is used for the first time
+TRIED = ("init", "compile", "warm-up", "ceilings")  # phases in which every kernel of a step is used for the first time
 OOM_SIGNS = (
     "out of memory",  # CUDA, XLA, libgomp, compilers
     "outofmemory",  # types of exceptions

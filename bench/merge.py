@@ -128,6 +128,7 @@ def described(runs: Sequence[Run], firsts: Sequence[int], apart: Sequence[str]) 
         **{name: common([run.meta.get(name) for run in runs]) for name in COMMON},
         "plan": list(dict.fromkeys(cell for plan in plans for cell in plan)),
         "machine": runs[0].meta.get("machine"),
+        "ceilings": [one for run in runs for one in listed(run.meta.get("ceilings")) if isinstance(one, dict)],
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench import attainable, peaks
 from bench.record import Record
 from bench.stats import CONFIDENCE, MIN_REPEATS, moments, t_quantile
 
@@ -38,6 +39,22 @@ def _throughput_per_device(record: Record) -> float | None:
 def _flops_per_s(record: Record) -> float | None:
     step = step_s(record)
     return record["flops_per_step"] / step if step else None
+
+
+def mfu(record: Record) -> float | None:
+    """Share of the devices' peak, as their maker states it, at the cell's precision; None where none is known."""
+    cell, rate, known = record["cell"], _flops_per_s(record), peaks.peak(attainable.device_of(record))
+    most = known.flops_per_s(cell["precision"]) if known and cell["platform"] != "cpu" else None
+    return rate / (cell["devices"] * most) if rate and most else None
+
+
+def attainable_share(record: Record) -> float | None:
+    """Share of what a product of matrices attained in the same run on the same device at the same precision.
+
+    A record does not know it: who has the run puts the device's `attainable.Ceiling` beside the fields, as `ceiling`.
+    """
+    rate, most = _flops_per_s(record), attainable.flops_per_s(record["cell"], record.get("ceiling"))
+    return rate / most if rate and most else None
 
 
 def _latency(share: float) -> Callable[[Record], float | None]:
@@ -121,6 +138,8 @@ METRICS = (
     _row("latency_p50_s", "Latency, median", "s", "lower", _latency(0.5)),
     _row("latency_p95_s", "Latency, 95th percentile", "s", "lower", _latency(0.95)),
     _row("flops_per_s", "Arithmetic rate", "FLOP/s", "higher", _flops_per_s),
+    _row("mfu", "Share of the maker's peak (MFU)", "", "higher", mfu),
+    _row("attainable_share", "Share of the attainable rate", "", "higher", attainable_share),
     _row("host_memory_bytes", "Host memory over baseline, peak", "B", "lower", _host_memory("host_peak")),
     _row("host_steady_bytes", "Host memory over baseline, steady state", "B", "lower", _host_memory("host_steady")),
     _row("device_memory_bytes", "Device memory, peak", "B", "lower", _device_memory),

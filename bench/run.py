@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, metering, plan, record, rounds, search, show, stats, store
+from bench import __version__, attainable, metering, plan, record, rounds, search, show, stats, store
 from bench import resume as going_on
 from bench.launch import Launcher
 from bench.machine import idle
@@ -41,6 +41,7 @@ class Settings:
     plan_only: bool = False  # write what is planned; a run that goes on measures it, or a part of it
     price_per_hour: float | None = None  # of one device, in the user's currency
     wait_for_idle_s: float | None = None  # until others leave the cores free, at most
+    ceilings: bool = True  # whether the most that a device attains is measured before the first cell
 
 
 def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> int:
@@ -120,6 +121,8 @@ def measure(
         jobs = plan_jobs(cells, able, settings, seed, lambda: store.load(folder).records)
         given = search.UNCOMPARED if settings.find_max_batch else None
         evidence = given or verdict.gather(able, manifests, runner, progress.note)
+        if settings.ceilings and not settings.find_max_batch:
+            measure_ceilings(folder, able, runner, progress.note)
         for job in progress.each(missing(jobs, done)):
             outcome = runner.measure(job)
             found = runner.record(job, outcome, evidence)
@@ -129,6 +132,22 @@ def measure(
     if settings.report:
         write_report(folder)
     return 0 if well else 1
+
+
+def measure_ceilings(folder: Path, cells: Sequence[Cell], runner: Runner, report: Callable[[str], None]) -> None:
+    """Measure once a run what one device attains, in each way that the cells use it, but for what `run.json` holds.
+
+    One that fails is a word in `run.json`, and is tried again when the run goes on.
+    """
+    meta = store.load(folder).meta
+    held: list[dict[str, Any]] = [one for one in meta.get("ceilings", ()) if "status" not in one]
+    ways = {attainable.way(vars(cell)): cell for cell in cells if runner.manifests[cell.impl].has("ceilings")}
+    known = {attainable.way(one) for one in held}
+    for way, cell in ways.items():
+        if way not in known:
+            report(f"ceilings of {cell.impl} {cell.variant} {cell.precision}")
+            held.append(runner.ceilings(cell))
+            store.write_meta(folder, {**meta, "ceilings": held})
 
 
 def conclude(records: Sequence[Record], settings: Settings) -> bool:
@@ -260,7 +279,8 @@ def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest
     )
     rate = show.scaled(plan.RATE_FLOPS, "FLOP/s")
     more = " or more" if settings.target_ci else ""
+    first = ", and what the devices attain" if settings.ceilings else ""
     show.note(
         f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}; on top of that comes what is "
-        f"missing of proofs and, at tiny and small, of each cell's drift over {drift.STEPS} steps"
+        f"missing of proofs and, at tiny and small, of each cell's drift over {drift.STEPS} steps{first}"
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, data, plan, processes, record, store, workloads
+from bench import __version__, attainable, ceilings, data, plan, processes, record, store, workloads
 from bench.handover import discard
 from bench.launch import Launcher
 from bench.machine import gpu
@@ -90,6 +90,17 @@ class Runner:
         """Errors of the kernels that `best` takes, and of the plain forms."""
         with self.kept_log(f"kernels-{cell.id}") as log:
             return proofs.run_kernels(self.launcher, cell, self.request(cell, 0), self.timeout_s, log)
+
+    def ceilings(self, cell: Cell) -> dict[str, Any]:
+        """What a device does at most, as the cell's implementation has it: an entry of `ceilings` in `run.json`."""
+        alone = cell.on_one_device()
+        name = f"ceilings-{cell.impl}-{cell.variant}-{cell.platform}-{cell.precision}"
+        request = replace(self.request(alone, 0), folder=str(self.launcher.scratch / name), cache="")
+        request = replace(request, **{"task": ceilings.TASK})
+        with self.kept_log(name) as log:
+            outcome = self.launcher.run(request, self.timeout_s, log)
+        discard(request)
+        return attainable.entry(alone, self.fingerprint, outcome.fields)
 
     @contextmanager
     def kept_log(self, name: str) -> Generator[Path]:

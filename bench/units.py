@@ -20,16 +20,19 @@ DECIMAL = (
 SYMBOLS = ("s", "B", "FLOP", "J", "W", "Hz")  # units that take their prefix without a space, also over another
 PRICE = "/"  # begins a unit of money over something: money takes no prefix
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
+SHARE = (0.01, "%")  # how a number without a unit is shown
 NEVER_ABOVE_ONE = ("s",)  # nobody reads a kilosecond
 
 
 def scale(values: Iterable[float], unit: str) -> tuple[float, str]:
     """The factor to divide by and the unit to write, for numbers that share an axis: the largest decides.
 
-    `images/s` becomes `k images/s`, `s` becomes `ms`, `B` becomes `MiB`.
+    `images/s` becomes `k images/s`, `s` becomes `ms`, `B` becomes `MiB`; a share is shown in per cent.
     """
     if unit.startswith(PRICE):
         return 1.0, unit
+    if not unit:
+        return SHARE
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     steps = BINARY if unit == "B" else DECIMAL
     if unit in NEVER_ABOVE_ONE:

@@ -86,7 +86,7 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
 
 def train(request: "Request", package: str, found: Found) -> None:
     """Build, warm up, then measure or export the final state; fills `found`."""
-    from bench import exchange, measure
+    from bench import ceilings, exchange, measure
 
     backend = importlib.import_module(f"{package}.backend")
     code = importlib.import_module(f"{package}.{request.cell.workload}")
@@ -99,6 +99,11 @@ def train(request: "Request", package: str, found: Found) -> None:
         found.fields["compile_cache"] = "warm" if any(Path(request.cache).iterdir()) else "cold"
     if request.task == "kernels":
         found.fields["kernels"] = test_kernels(request, backend, code)
+        return
+    if request.task == ceilings.TASK:
+        with found.timed("ceilings"):
+            own = importlib.import_module(f"{package}.ceilings")
+            found.fields["ceilings"] = ceilings.measured(request, backend, own)
         return
     host = HostMemory(beside=request.ranks > 1)
     host.begin()

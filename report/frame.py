@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bench import store
+from bench import attainable, store
 from bench.metrics import METRICS, NOISE, Metric
 from bench.record import FIELDS, Record
 from bench.store import LIMITS, Limits, Run
@@ -64,7 +64,7 @@ def load(*paths: Path | str, limits: Limits = LIMITS) -> pd.DataFrame:
 
 def frame(runs: Iterable[Run]) -> pd.DataFrame:
     """One row a record, in the order they were made; the columns are `COLUMNS`, whatever the records hold."""
-    records = [_normal(record) | {"run": run.name} for run in runs for record in run.records]
+    records = [record for run in runs for record in _of(run)]
     return pd.DataFrame({column.name: _series(column, records) for column in COLUMNS})
 
 
@@ -79,6 +79,13 @@ def _priced(record: Record, price_per_hour: float) -> Record:
     absent: Mapping[str, Any] = record["absent"] if isinstance(record.get("absent"), dict) else {}
     known = {name: reason for name, reason in absent.items() if name != "price_per_hour"}
     return record | {"price_per_hour": price_per_hour, "absent": known}
+
+
+def _of(run: Run) -> list[Record]:
+    """A run's records, each with the ceiling that the run measured of its device, or None, beside the fields."""
+    ceilings = attainable.best(run.meta)
+    whole = [_normal(record) | {"run": run.name} for record in run.records]
+    return [record | {"ceiling": attainable.ceiling_of(record, ceilings)} for record in whole]
 
 
 def rows(data: pd.DataFrame) -> list[Row]:
@@ -230,6 +237,11 @@ def _spans(record: Record) -> list[tuple[float, float]]:
     return [(begin, begin + seconds) for begin, seconds in told if begin is not None and seconds is not None]
 
 
+def _ceiling(name: str) -> Callable[[Record], float | None]:
+    """A rate of the device's ceiling."""
+    return lambda record: getattr(record["ceiling"], name, None)
+
+
 def _mapping(name: str) -> Callable[[Record], dict[str, Any]]:
     return lambda record: record[name] if isinstance(record[name], dict) else {}
 
@@ -267,6 +279,9 @@ FLAT = (
     _column("interpreter_python", "text", "interpreter.python"),
     _column("compile_cache", "text"),
     *(_metric(metric) for metric in METRICS),
+    _column("device", "text", attainable.device_of),
+    _column("attainable_flops_per_s", "number", _ceiling("flops_per_s")),
+    _column("attainable_bytes_per_s", "number", _ceiling("copy_bytes_per_s")),
     _column("item", "text"),
     _column("items_per_step", "number"),
     _column("flops_per_step", "number"),
@@ -303,6 +318,7 @@ NESTED = (
     _column("reference_losses", "object", _reference_losses),
     _column("latency", "object", _latency),
     _column("windows", "object", _spans),
+    _column("ceiling", "object"),
     *(
         _column(f"{name}_map", "object", _mapping(name))
         for name in ("interpreter", "versions", "flags", "absent", "machine", "optimisations", "communication")

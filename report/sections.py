@@ -14,7 +14,7 @@ from bench.units import share, shown
 from report import exchanges, figures, scaling, tables
 from report.cells import BY_NAME, Group, emulated, estimate, short
 from report.cells import groups as grouped
-from report.charts import breakeven, latency, matrix, memory, noise, precision, timeline
+from report.charts import breakeven, latency, matrix, memory, noise, precision, roofline, timeline
 from report.layout import colours, show
 from report.panels import NONE, Panel, Section
 from report.trajectories import largest_difference, loss_names
@@ -34,6 +34,7 @@ def sections(place: int, groups: Sequence[Group], palette: Palette) -> list[Sect
         matrix.section(groups, palette),
         throughput(groups, palette),
         precision.section(groups, palette),
+        roofline.section(groups, palette),
         rates(groups, palette),
         devices(groups, palette),
         parts(groups, palette),

@@ -64,6 +64,9 @@ def run(
         ),
     ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")] = False,
+    no_ceilings: Annotated[
+        bool, typer.Option("--no-ceilings", help="Do not measure first what the devices attain at most.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the records, one line of JSON each.")] = False,
     a_a: Annotated[
         bool, typer.Option("--a-a", help="Every cell twice, against itself: what noise alone shows.")
@@ -109,7 +112,7 @@ def run(
         repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
         a_a=a_a, max_repeats=max_repeats, plan_only=plan_only,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
-        wait_for_idle_s=wait_for_idle, price_per_hour=price_per_hour,
+        wait_for_idle_s=wait_for_idle, price_per_hour=price_per_hour, ceilings=not no_ceilings,
         find_max_batch=(search.MOST if max_batch is None else max_batch) if find_max_batch else None,
     )  # fmt: skip
     runner.check_settings(settings)
@@ -171,6 +174,7 @@ def only(asked: Collection[str], choice: Any, settings: Any) -> dict[str, Any]:
     """What stood on the command line of a run that goes on: the rest is as it was when the run began."""
     renamed = {
         "no_report": "report",
+        "no_ceilings": "ceilings",
         "min_time": "min_time_s",
         "timeout": "timeout_s",
         "max_batch": "find_max_batch",

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.machine import processor
+
 PROCESS = Path("/proc/self")
 NO_PROC = "the system does not tell a process its own peak (no /proc)"
 NO_RESET = "the system lets no process set its own peak back (/proc/self/clear_refs)"
@@ -79,6 +81,16 @@ def limit_of(process: Path) -> int | None:
         return None
     soft = [line[26:].split()[0] for line in lines if line.startswith(names)]
     return min((int(limit) for limit in soft if limit.isdecimal()), default=None)
+
+
+def available(root: Path = Path("/")) -> int | None:
+    """Bytes that can still be asked for without harm, as the kernel estimates it, and within the container's limit."""
+    try:
+        free = numbers((root / "proc/meminfo").read_text(), ("MemAvailable",)).get("MemAvailable")
+    except (OSError, ValueError):
+        return None
+    limit = processor.limits(root)["memory_bytes"]
+    return min((one for one in (free, limit) if one is not None), default=None)
 
 
 def is_near(held: int, limit: int) -> bool:

@@ -84,6 +84,21 @@ def limits(root: Path = Path("/")) -> dict[str, Any]:
     }
 
 
+def cache_bytes(cores: Iterable[int], root: Path = Path("/")) -> int | None:
+    """Bytes of the last-level caches that some cores have, each counted once; None where the system does not tell."""
+    found: dict[str, int] = {}
+    for core in cores:
+        levels = sorted(
+            (int(text(index / "level") or 0), text(index / "shared_cpu_list") or str(core), size)
+            for index in (root / f"sys/devices/system/cpu/cpu{core}/cache").glob("index*")
+            if (size := text(index / "size")) and size.endswith("K") and size[:-1].isdecimal()
+        )
+        if levels:
+            _, shared, size = levels[-1]
+            found[shared] = int(size[:-1]) * 1024
+    return sum(found.values()) or None
+
+
 def own_folders(root: Path, controller: str) -> list[Path]:
     """Folders of this process's cgroup and all above it, the innermost first; controller "" is cgroup 2."""
     base = root / "sys/fs/cgroup" / controller

@@ -30,6 +30,7 @@ WORKLOAD = {
 MANIFEST = ["NAME", "MODULE", "PACKAGES", "VARIANTS", "DEFAULT_VARIANT", "ENVIRONMENT", "PRELOAD"]
 
 
+CEILINGS = {"product": ["side", "request"], "scaled_copy": ["bytes_", "request"]}
 PROBE = {"products": ["request", "conv", "transposed"]}
 
 
@@ -59,10 +60,18 @@ def test_probe_has_the_contract(impl: str) -> None:
     assert {name: found.get(name) for name in PROBE} == PROBE
 
 
+@pytest.mark.parametrize("impl", IMPLS)
+def test_ceilings_have_the_contract(impl: str) -> None:
+    found = functions(ROOT / impl / "ceilings.py")
+    assert list(found)[: len(CEILINGS)] == list(CEILINGS)
+    assert {name: found[name] for name in CEILINGS} == CEILINGS
+
+
 def test_fake_framework_has_the_contract_too() -> None:
     fake = ROOT.parent / "tests" / "fake"
     assert set(BACKEND) <= set(functions(fake / "backend.py"))
     assert set(WORKLOAD) <= set(functions(fake / "autoencoder.py"))
+    assert set(CEILINGS) <= set(functions(fake / "ceilings.py"))
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -81,7 +90,7 @@ def test_manifest_names_everything(impl: str) -> None:
 
 
 def test_folders_have_the_same_files() -> None:
-    shared = {"__init__.py", "manifest.py", "backend.py", "probe.py"}
+    shared = {"__init__.py", "manifest.py", "backend.py", "probe.py", "ceilings.py"}
     shared |= {"layers.py", "optimizers.py", "loss_scale.py", "evidence.py"}
     shared |= {f"{name}.py" for name in workloads.WORKLOADS}
     for impl in IMPLS:

@@ -51,14 +51,15 @@ def test_impl_imports_the_specification_and_its_own_framework(impl: str) -> None
 
 def test_report_imports_what_it_reads_from() -> None:
     readers = ("store", "record", "metrics", "stats", "compare", "anomalies", "arms", "units", "text", "browsers")
+    readers += ("attainable", "peaks", "traffic")
     own = (*(f"bench.{name}" for name in readers), "report")
     assert forbidden("report", REPORTING | {"numpy"}, own) == []
 
 
 WORKER = (
-    "worker.py", "template.py", "measure.py", "examine.py", "exchange.py", "failures.py", "feed.py", "probes.py",
-    "precision.py", "spec.py", "optimizer.py", "machine/environment.py", "machine/memory.py", "machine/noise.py",
-    "workloads/*.py", "data/*.py",
+    "worker.py", "template.py", "ceilings.py", "measure.py", "examine.py", "exchange.py", "failures.py", "feed.py",
+    "probes.py", "precision.py", "spec.py", "optimizer.py", "machine/environment.py", "machine/memory.py",
+    "machine/noise.py", "machine/processor.py", "workloads/*.py", "data/*.py",
 )  # fmt: skip
 
 

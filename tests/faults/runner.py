@@ -50,9 +50,11 @@ def main(folder: Path, given: dict[str, Any]) -> int:
     observe(options["watch"])
     fakes = {name: copy(name, variables) for name, variables in options["copies"].items()}
     if options["resume"]:
-        return cli.guard(lambda: run.resume(folder, fakes, report=False))
+        return cli.guard(lambda: run.resume(folder, fakes, report=False, ceilings=False))
     names = ("repeats", "timeout_s", "cold")
-    settings = run.Settings(out=folder, report=False, min_time_s=0.01, **{name: options[name] for name in names})
+    settings = run.Settings(
+        out=folder, report=False, ceilings=False, min_time_s=0.01, **{name: options[name] for name in names}
+    )
     choice = Choice(workload=("autoencoder",), precision=("fp32",))
     return cli.guard(lambda: run.run(choice, settings, fakes))
 

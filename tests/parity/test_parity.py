@@ -89,7 +89,7 @@ def trace(launcher: Launcher, cell: Cell, steps: int) -> Trace:
 @pytest.mark.long
 def test_a_run_is_proven(tmp_path: Path) -> None:
     """The whole line on real frameworks: short windows, so that it says nothing about speed."""
-    settings = Settings(repeats=1, min_time_s=0.1, out=tmp_path / "run", report=False)
+    settings = Settings(repeats=1, min_time_s=0.1, out=tmp_path / "run", report=False, ceilings=False)
     code = run.run(Choice(precision=("fp32",)), settings, manifests.find())
     records = store.load(tmp_path / "run").records
     told = [(found["cell"]["impl"], found["cell"]["workload"], found["status"], found["reason"]) for found in records]
@@ -107,7 +107,7 @@ def test_a_run_is_proven(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("impl", IMPLS)
 def test_a_cold_start_measures_too(impl: str, tmp_path: Path) -> None:
-    settings = Settings(repeats=1, min_time_s=0.05, out=tmp_path / "run", report=False, cold=True)
+    settings = Settings(repeats=1, min_time_s=0.05, out=tmp_path / "run", report=False, ceilings=False, cold=True)
     choice = Choice(impl=(impl,), workload=("autoencoder",), precision=("fp32",), input="host")
     assert run.run(choice, settings, {impl: manifests.find()[impl]}) == 0
     (found,) = store.load(tmp_path / "run").records

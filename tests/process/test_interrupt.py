@@ -18,7 +18,7 @@ from bench.plan import Choice
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 fakes = {"a": read("a", "tests.fake")}
-settings = run.Settings(repeats=1, out=Path(sys.argv[1]), report=False, timeout_s=300)
+settings = run.Settings(repeats=1, out=Path(sys.argv[1]), report=False, ceilings=False, timeout_s=300)
 choice = Choice(workload=("autoencoder",), precision=("fp32",), devices=4, device_counts=(4,))
 sys.exit(cli.guard(lambda: run.run(choice, settings, fakes)))
 """

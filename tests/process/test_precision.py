@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measure(folder: Path, choice: Choice) -> tuple[int, Record]:
-    code = run.run(choice, Settings(repeats=1, min_time_s=0.01, out=folder, report=False), FAKES)
+    code = run.run(choice, Settings(repeats=1, min_time_s=0.01, out=folder, report=False, ceilings=False), FAKES)
     (record,) = store.load(folder).records
     return code, record
 
@@ -61,7 +61,7 @@ def worker_request() -> Request:
 def test_a_long_trace_that_tells_a_price_stands_in_no_proof(tmp_path: Path) -> None:
     """The first variant's price takes 100 steps of `b` in float64; the second one's proof takes 20 of them."""
     choice = replace(MIXED, variant=("plain", "wrong"))
-    run.run(choice, Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False), FAKES)
+    run.run(choice, Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, ceilings=False), FAKES)
     plain, wrong = store.load(tmp_path / "run").records
     if plain["cell"]["variant"] == "wrong":
         plain, wrong = wrong, plain
@@ -148,6 +148,8 @@ def test_what_failed_once_is_not_traced_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_FAULT", "raise-step")
-    run.run(replace(MIXED, impl=("a", "b")), Settings(repeats=1, out=tmp_path / "run", report=False), FAKES)
+    run.run(
+        replace(MIXED, impl=("a", "b")), Settings(repeats=1, out=tmp_path / "run", report=False, ceilings=False), FAKES
+    )
     traced = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tracing")]
     assert traced and len(traced) == len(set(traced))

@@ -29,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     place = tmp_path_factory.mktemp("place")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SAMESTEP_CACHE", str(place / "cache"))
-        settings = Settings(repeats=3, min_time_s=0.01, out=place / "run", report=False)
+        settings = Settings(repeats=3, min_time_s=0.01, out=place / "run", report=False, ceilings=False)
         assert run.run(CHOICE, settings, FAKES) == 0
         yield place
 
@@ -61,7 +61,7 @@ def rewrite(folder: Path, change: Callable[[Any], None]) -> None:
 
 def test_what_is_missing_is_measured_and_nothing_else(ended: Path) -> None:
     before = found(ended)
-    assert run.resume(ended, FAKES, report=False) == 0
+    assert run.resume(ended, FAKES, report=False, ceilings=False) == 0
     assert found(ended)[:2] == before
     assert measured(ended) == MEASURED
     (again,) = store.load(ended).meta["resumed"]
@@ -69,18 +69,18 @@ def test_what_is_missing_is_measured_and_nothing_else(ended: Path) -> None:
 
 
 def test_a_run_that_is_whole_stays_as_it_is(ended: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run.resume(ended, FAKES, report=False)
+    run.resume(ended, FAKES, report=False, ceilings=False)
     before = (ended / store.RECORDS_FILE).read_bytes()
-    assert run.resume(ended, FAKES, report=False) == 0
+    assert run.resume(ended, FAKES, report=False, ceilings=False) == 0
     assert (ended / store.RECORDS_FILE).read_bytes() == before
     assert "proven" in capsys.readouterr().out, "the results of the whole run are shown"
 
 
 def test_a_part_of_the_plan_can_be_chosen(ended: Path) -> None:
     there = measured(ended)
-    assert run.resume(ended, FAKES, choose={"impl": ("a",)}, report=False) == 0
+    assert run.resume(ended, FAKES, choose={"impl": ("a",)}, report=False, ceilings=False) == 0
     assert measured(ended) == sorted({("a", 0), ("a", 1), ("a", 2), *there})
-    assert run.resume(ended, FAKES, report=False) == 0
+    assert run.resume(ended, FAKES, report=False, ceilings=False) == 0
     assert measured(ended) == MEASURED
 
 
@@ -88,11 +88,13 @@ def test_a_part_of_the_plan_can_be_chosen(ended: Path) -> None:
 def test_rounds_of_a_target_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.stats.enough", lambda values, target: len(values) >= 4)
     folder, choice = tmp_path / "run", replace(CHOICE, impl=("a",))
-    asked = Settings(repeats=2, min_time_s=0.01, out=folder, report=False, target_ci=0.02, max_repeats=9)
+    asked = Settings(
+        repeats=2, min_time_s=0.01, out=folder, report=False, ceilings=False, target_ci=0.02, max_repeats=9
+    )
     run.run(choice, asked, FAKES)
     path = folder / store.RECORDS_FILE
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
-    run.resume(folder, FAKES, report=False)
+    run.resume(folder, FAKES, report=False, ceilings=False)
     assert [one["repeat"] for one in found(folder)] == [0, 1, 2, 3]
 
 
@@ -120,9 +122,9 @@ def test_what_changed_is_refused_and_can_be_forced(ended: Path, change: Callable
     rewrite(ended, change)
     before = {path: path.read_bytes() for path in ended.iterdir() if path.is_file()}
     with pytest.raises(WrongInput, match=said):
-        run.resume(ended, FAKES, report=False)
+        run.resume(ended, FAKES, report=False, ceilings=False)
     assert {path: path.read_bytes() for path in before} == before
-    assert run.resume(ended, FAKES, force=True, report=False) == 0
+    assert run.resume(ended, FAKES, force=True, report=False, ceilings=False) == 0
     assert measured(ended) == MEASURED
     meta = store.load(ended).meta
     assert meta["resumed"][0]["forced"] is True
@@ -146,15 +148,17 @@ def test_other_mathematics_code_and_software_are_refused(ended: Path, field: str
     one["cell"]["impl"] = "a"
     path.write_text(json.dumps(one) + "\n")
     with pytest.raises(WrongInput, match=said):
-        run.resume(ended, FAKES, report=False)
+        run.resume(ended, FAKES, report=False, ceilings=False)
 
 
 def test_other_settings_are_another_plan(ended: Path) -> None:
     with pytest.raises(WrongInput, match="repeats was 3 and is 5"):
-        run.resume(ended, FAKES, repeats=5, report=False)
-    assert run.resume(ended, FAKES, repeats=4, force=True, report=False) == 0
+        run.resume(ended, FAKES, repeats=5, report=False, ceilings=False)
+    assert run.resume(ended, FAKES, repeats=4, force=True, report=False, ceilings=False) == 0
     assert measured(ended) == sorted([*MEASURED, ("a", 3), ("b", 3)])
-    assert run.resume(ended, FAKES, timeout_s=7.0, report=False) == 0, "how long a cell may take is no part of it"
+    assert run.resume(ended, FAKES, timeout_s=7.0, report=False, ceilings=False) == 0, (
+        "how long a cell may take is no part of it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def measure(
     folder: Path, choice: Choice = AUTOENCODER, manifests: Mapping[str, Manifest] = FAKES, repeats: int = 1
 ) -> tuple[int, list[record.Record]]:
-    settings = Settings(repeats=repeats, min_time_s=0.01, out=folder, report=False)
+    settings = Settings(repeats=repeats, min_time_s=0.01, out=folder, report=False, ceilings=False)
     code = run.run(choice, settings, manifests)
     return code, store.load(folder).records
 
@@ -109,7 +109,7 @@ def test_missing_workload_is_unsupported(tmp_path: Path) -> None:
 
 
 def test_json_prints_the_records_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, json=True)
+    settings = Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, ceilings=False, json=True)
     run.run(AUTOENCODER, settings, FAKES)
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert printed == store.load(tmp_path / "run").records
@@ -187,7 +187,7 @@ def test_a_shipped_proof_counts_where_there_is_one_framework(
 
 
 def test_both_arms_of_a_cell_run_in_every_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = Settings(repeats=3, min_time_s=0.01, out=tmp_path / "run", report=False, a_a=True)
+    settings = Settings(repeats=3, min_time_s=0.01, out=tmp_path / "run", report=False, ceilings=False, a_a=True)
     assert run.run(AUTOENCODER, settings, FAKES) == 0
     told, found = capsys.readouterr(), store.load(tmp_path / "run")
     assert sorted((one["cell"]["impl"], one["cell"]["arm"], one["repeat"]) for one in found.records) == [
@@ -207,7 +207,9 @@ def test_rounds_go_on_until_the_target_is_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("bench.stats.enough", lambda values, target: target == 0.02 and len(values) >= 3)
-    settings = Settings(repeats=2, min_time_s=0.01, out=tmp_path / "run", report=False, target_ci=0.02, max_repeats=9)
+    settings = Settings(
+        repeats=2, min_time_s=0.01, out=tmp_path / "run", report=False, ceilings=False, target_ci=0.02, max_repeats=9
+    )
     run.run(AUTOENCODER, settings, FAKES)
     found = store.load(tmp_path / "run")
     assert [one["repeat"] for one in found.records] == [0, 0, 1, 1, 2, 2]
@@ -216,7 +218,9 @@ def test_rounds_go_on_until_the_target_is_reached(
 
 
 def test_the_cap_ends_what_does_not_reach_the_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, target_ci=0.5, max_repeats=3)
+    settings = Settings(
+        repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, ceilings=False, target_ci=0.5, max_repeats=3
+    )
     run.run(Choice(impl=("a",), workload=("autoencoder",), precision=("fp32",)), settings, FAKES)
     assert [one["repeat"] for one in store.load(tmp_path / "run").records] == [0, 1, 2]
     assert "not reached" in capsys.readouterr().out

@@ -28,7 +28,7 @@ def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def find(folder: Path, choice: Choice = CHOICE, most: int = search.MOST, **others: object) -> tuple[int, list[Record]]:
-    settings = Settings(min_time_s=0.01, out=folder, report=False, find_max_batch=most)
+    settings = Settings(min_time_s=0.01, out=folder, report=False, ceilings=False, find_max_batch=most)
     code = run.run(choice, replace(settings, **others), FAKES)
     return code, store.load(folder).records
 
@@ -103,7 +103,7 @@ def test_it_goes_on_where_it_ended(tmp_path: Path) -> None:
     path = tmp_path / "run" / store.RECORDS_FILE
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:3]) + "\n")
-    assert run.resume(tmp_path / "run", FAKES, report=False) == 0
+    assert run.resume(tmp_path / "run", FAKES, report=False, ceilings=False) == 0
     after = store.load(tmp_path / "run").records
     assert [json.loads(line) for line in lines[:3]] == after[:3]
     assert [one["cell_id"] for one in after] == [one["cell_id"] for one in records]

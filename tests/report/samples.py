@@ -164,6 +164,17 @@ def all_ok(impls: Iterable[str] = VARIANTS, workloads: Iterable[str] = LOSSES, r
     return [make_record(cell, repeat) for repeat in range(repeats) for cell in cells]
 
 
+def make_ceiling(
+    impl: str = "jax", precision: str = "fp32", device: str | None = None, flops_per_s: float = 2e11, **changed: Any
+) -> dict[str, Any]:
+    """What `run.json` says of a ceiling: five windows of 0.1 s each, 50 GB/s of copies."""
+    platform, device = ("cpu" if device is None else "cuda"), device or MACHINE["cpu"]
+    whose = {"impl": impl, "variant": VARIANTS.get(impl, "eager"), "platform": platform, "precision": precision}
+    products = {"side": 1000, "windows": [{"count": 10, "seconds": 2e10 / flops_per_s}] * 5}
+    copies = {"bytes": 1 << 28, "windows": [{"count": 10, "seconds": 20 * (1 << 28) / 5e10}] * 5}
+    return {**whose, "device": device, "matmul": products, "copy": copies, **changed}
+
+
 GRADIENTS = 272_392  # bytes
 
 

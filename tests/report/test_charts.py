@@ -14,7 +14,7 @@ from bench import metrics, store
 from bench.stats import geometric_mean
 from report import layout, sections
 from report.cells import groups
-from report.charts import breakeven, latency, matrix, memory, noise, precision, timeline, trend
+from report.charts import breakeven, latency, matrix, memory, noise, precision, roofline, timeline, trend
 from report.charts.trend import Moment
 from report.frame import frame
 from report.panels import Section
@@ -37,7 +37,8 @@ def rich() -> list[Any]:
 
 @pytest.fixture
 def everything() -> list[Section]:
-    return sections.sections(1, groups(frame([as_run(*rich())])), PALETTE)
+    run = replace(as_run(*rich()), meta={"ceilings": [samples.make_ceiling()]})
+    return sections.sections(1, groups(frame([run])), PALETTE)
 
 
 def test_every_figure_is_one_that_plotly_takes_and_every_point_has_a_cell(everything: list[Section]) -> None:
@@ -59,7 +60,7 @@ def test_the_page_has_every_chart(everything: list[Section]) -> None:
     assert found >= {
         "matrix", "throughput_per_s", "precision", "scaling-rate", "scaling", "scaling-parts", "losses",
         "host_memory_bytes", "memory-rate", "memory-devices", "cold-start", "break-even", "latency", "noise",
-        "all-reduce",
+        "all-reduce", "roofline", "attainable_share",
     }  # fmt: skip
 
 
@@ -134,6 +135,83 @@ def test_break_even_is_where_the_lines_cross() -> None:
     assert one.total_s(crossing) == pytest.approx(other.total_s(crossing))
     for trace, start in zip(panel.figure["data"], (one, other), strict=True):
         assert trace["y"] == pytest.approx([start.total_s(n) for n in trace["x"]])
+
+
+def placed(records: list[Any], *ceilings: Any) -> Section:
+    return roofline.section(groups(frame([replace(as_run(*records), meta={"ceilings": list(ceilings)})])), PALETTE)
+
+
+def test_the_roofline_has_each_cell_at_its_arithmetic_and_its_rate() -> None:
+    cells = [samples.make_cell("autoencoder", impl, precision=p) for impl in ("torch", "jax") for p in ("fp32", "bf16")]
+    records = [samples.make_record(cell, n) for n in range(3) for cell in cells]
+    ceilings = [
+        samples.make_ceiling(),
+        samples.make_ceiling("torch", flops_per_s=1e11),
+        samples.make_ceiling("tf", "bf16"),
+    ]
+    found = placed(records, *ceilings)
+    assert [(one.title, one.setting) for one in found.panels] == [(samples.MACHINE["cpu"], p) for p in ("fp32", "bf16")]
+    for panel, kind in zip(found.panels, ("fp32", "bf16"), strict=True):
+        roof, *points = panel.figure["data"]
+        assert roof["name"] == "attained" and roof["line"]["dash"] == "solid" and "meta" not in roof
+        assert roof["y"][1:] == pytest.approx([2e11, 2e11]) and roof["x"][1] == pytest.approx(4.0)
+        assert roof["y"][0] == pytest.approx(roof["x"][0] * 5e10), "on the slope by copying"
+        for trace, impl in zip(points, ("torch", "jax"), strict=True):
+            own = [one for one in records if one["cell"]["impl"] == impl and one["cell"]["precision"] == kind]
+            rate = geometric_mean([77_070_336 / (metrics.step_s(one) or 0.0) for one in own])
+            assert trace["y"] == pytest.approx([rate.mean])
+            assert trace["x"] == pytest.approx([77_070_336 / 1_119_264])
+            assert rate.high and trace["error_y"]["array"] == pytest.approx([rate.high - rate.mean])
+    for line, cell in zip(found.table.lines, (cells[0], cells[2], cells[1], cells[3]), strict=True):
+        own = [77_070_336 / (metrics.step_s(one) or 0.0) / 2e11 for one in records if one["cell_id"] == cell.id]
+        assert float(line.values[4].removesuffix("\N{NO-BREAK SPACE}%")) == pytest.approx(
+            100 * geometric_mean(own).mean, rel=5e-3
+        )
+    assert {line.values[5] for line in found.table.lines} == {"-"}, "no maker's peak of a processor"
+
+
+def test_the_roofline_of_a_known_device_has_its_makers_peak_too() -> None:
+    gpu, devices = "NVIDIA H100 80GB HBM3", 4
+    cell = samples.make_cell(
+        "autoencoder", "jax", precision="bf16", platform="cuda", devices=devices, batch_per_device=12
+    )
+    on = {"machine": {"gpus": [{"name": gpu}] * 8}, "ranks": [{"rank": 0, "device": ", ".join([gpu] * devices)}]}
+    record = samples.make_record(cell, **on)
+    step = metrics.step_s(record) or 0.0
+    ceiling = samples.make_ceiling("jax", "bf16", gpu, flops_per_s=7e14)
+    found = placed([record], ceiling)
+    attained, stated, point = found.panels[0].figure["data"]
+    assert (attained["y"][-1], stated["y"][-1]) == (pytest.approx(7e14), 989.4e12)
+    assert stated["line"]["dash"] == "dot" and stated["x"][1] == pytest.approx(989.4e12 / 3.35e12)
+    assert point["y"] == pytest.approx([77_070_336 / step / devices]), "of one device"
+    (line,) = found.table.lines
+    assert line.values[8].startswith("70.7") and line.values[0] == gpu
+    (alone,) = placed([record]).panels
+    assert alone.figure["data"][0]["name"] == "stated by the maker", "without ceilings"
+    assert placed([record | {"machine": {"gpus": [{"name": f"{gpu} MIG 1g.10gb"}]}}], ceiling).panels == []
+
+
+def test_the_roofline_says_where_others_kept_the_device_from_more() -> None:
+    records = [samples.make_record(samples.make_cell("autoencoder"))]
+    busy = {"count": 10, "seconds": 0.1, "foreign_cpu_s": 0.1, "steal_s": 0.02, "cpu_s": 0.12}
+    disturbed = samples.make_ceiling(matmul={"side": 1000, "windows": [busy] * 5})
+    captions = [placed(records, one).panels[0].caption for one in (samples.make_ceiling(), disturbed)]
+    assert ["Others took 50.0\N{NO-BREAK SPACE}% of the" in one for one in captions] == [False, True]
+
+
+def test_the_roofline_leaves_out_what_has_no_place_in_it() -> None:
+    records = [*samples.swept((2,)), samples.make_record(samples.make_cell("gan"))]  # its FLOPs are no GAN's
+    found = placed(records, samples.make_ceiling())
+    cells = {
+        cell
+        for panel in found.panels
+        for trace in panel.figure["data"]
+        for cell in trace.get("meta", {}).get("cells", [])
+    }
+    assert cells == {
+        one["cell_id"] for one in records if one["cell"]["workload"] == "autoencoder" and one["cell"]["devices"] == 1
+    }
+    assert placed(records).panels == [], "nothing is known of the processor"
 
 
 def test_noise_along_the_run() -> None:

@@ -67,6 +67,8 @@ def poisoned_run(folder: Path, *, cells: bool = True, records: Sequence[Record] 
     meta = poisoned(samples.make_meta(records), lambda path: path[-1] == "plan")
     meta |= {"merged": [{"name": BAD, "commit": BAD}], "forced": [BAD], "schema": records[0]["schema"]}
     meta |= {"resumed": [{"forced": True, "changes": [BAD]}], "load": BAD, "choice": BAD}
+    whose = {"impl": BAD, "variant": BAD, "device": BAD}  # the device by which records name theirs
+    meta |= {"ceilings": [samples.make_ceiling(precision=p) | whose for p in (BAD, "fp32", "bf16")] + [BAD, {BAD: BAD}]}
     return samples.write_run(folder, hostile, **meta)
 
 

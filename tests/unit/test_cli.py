@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench import cli
+from bench.plan import Choice
+from bench.run import Settings
 
 WRONG = [
     (["run", "--impl", "torhc"], "unknown impl 'torhc': did you mean torch? valid: torch, tf, jax"),
@@ -176,3 +178,9 @@ def test_a_warning_is_one_line(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0
     assert done.stderr.startswith("bench: ") and done.stderr.count("\n") == 1
+
+
+def test_a_run_that_goes_on_takes_from_the_command_line_what_stood_there() -> None:
+    settings = Settings(ceilings=False, report=False)
+    assert cli.only({"resume", "no_ceilings"}, Choice(), settings) == {"choose": {}, "ceilings": False}
+    assert cli.only({"no_report"}, Choice(), settings) == {"choose": {}, "report": False}

@@ -16,6 +16,7 @@ from bench import units
         (float("nan"), "s", "nan s"),
         (0.00123, "J/token", "1.23 mJ/token"), (2.5e9, "B/s", "2.50 GB/s"), (0.0123, "/M images", "0.0123 /M images"),
         (1234.0, "/M images", "1234 /M images"), (1.755e9, "Hz", "1.75 GHz"),
+        (0.0107, "", "1.07 %"), (2.5, "", "250 %"), (5.94e10, "B/s", "59.4 GB/s"),
     ],
 )  # fmt: skip
 def test_units_are_for_people(value: float, unit: str, text: str) -> None:
