@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench.machine import energy
 from bench.machine.energy import LEAST_S, Reading, Span
 from bench.processes import GRACE_S, end
@@ -76,10 +78,27 @@ class Meter:
             return found, {"energy_j.idle_w": str(error)}
         return found, {}
 
+    def settle(self) -> None:
+        """Wait until the sampler reads, and take idle power; or learn why there is nothing to read."""
+        assert self.process
+        try:
+            told = answer(self.process, START_S)
+        except OSError as error:
+            told = {"source": "", "reason": f"the process that reads the counters of energy {error}"}
+        self.source, self.reason = told["source"], told["reason"]
+        if self.reason is None:
+            begun = time.perf_counter()
+            self.idle_span = begun + SETTLE_S, begun + SETTLE_S + IDLE_S
+            time.sleep(SETTLE_S + IDLE_S)
+            self.idle = self.readings(begun)
+
     def close(self) -> None:
-        """End the sampler, which ends what it has started."""
+        """End the sampler, which ends what it has started, and reap all of it."""
         if self.process is None:
             return
+        own = list[psutil.Process]()
+        with suppress(psutil.NoSuchProcess):
+            own = psutil.Process(self.process.pid).children(recursive=True)
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(OSError):
                 if pipe:
@@ -88,6 +107,11 @@ class Meter:
             self.process.wait(GRACE_S)
         end(self.process.pid)
         self.process.wait()
+        _, alive = psutil.wait_procs(own, GRACE_S)
+        for one in alive:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(alive, GRACE_S)
 
     def _places(self, cell: Cell, outcome: Outcome) -> Sequence[int]:
         """Which counters are the cell's; raises OSError where there are none."""
@@ -131,18 +155,12 @@ def begin(start: Start, cells: Sequence[Cell]) -> Meter:
     platform = cells[0].platform  # a run has one
     if platform == "cpu" and not any(path.exists() for path in RAPL):
         return Meter(reason=NO_RAPL)
-    process = start(platform)
-    meter = Meter(reason=None, process=process)
+    meter = Meter(reason=None, process=start(platform))
     try:
-        told = answer(process, START_S)
-    except OSError as error:
-        told = {"source": "", "reason": f"the process that reads the counters of energy {error}"}
-    meter.source, meter.reason = told["source"], told["reason"]
-    if meter.reason is None:
-        begun = time.perf_counter()
-        meter.idle_span = begun + SETTLE_S, begun + SETTLE_S + IDLE_S
-        time.sleep(SETTLE_S + IDLE_S)
-        meter.idle = meter.readings(begun)
+        meter.settle()
+    except BaseException:  # an interrupt while it waits
+        meter.close()
+        raise
     return meter
 
 

@@ -50,7 +50,7 @@ class Runner:
             request = self.request(job.cell, job.repeat)
             begun_at = time.perf_counter()
             outcome = self.launcher.run(request, self.timeout_s, log)
-            outcome = replace(outcome, begun_at=begun_at, joules=self.meter.readings(begun_at))
+        outcome = replace(outcome, begun_at=begun_at, joules=self.meter.readings(begun_at))
         discard(request)
         return self.with_gpus(outcome, watch)
 

@@ -1,16 +1,28 @@
 """Energy and price through `bench run`: the fake framework, a planted counter behind the real sampler."""
 
+import contextlib
 import json
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from bench import metering, metrics, processes, record, run, store
 from bench.launch import Launcher
+from bench.machine import energy
+from bench.machine.energy import LEAST_S
 from bench.metering import NO_LIBRARY, NO_RAPL
 from bench.record import Record
 from bench.run import Settings
+from bench.spec import Cell
 from tests.process.test_run import AUTOENCODER, FAKES
 
 PLANTED = Path(__file__).parents[1] / "planted"
@@ -25,6 +37,8 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     monkeypatch.setenv("PLANTED_RAPL", str(tmp_path / "rapl"))
     monkeypatch.setenv("PYTHONPATH", str(PLANTED))
     monkeypatch.syspath_prepend(PLANTED)
+    for module in [name for name in sys.modules if name.split(".")[0] == "zeus"]:  # of a test of the real one
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(metering, "RAPL", (tmp_path / "rapl",))
     for place, name in enumerate(WATTS):
         (tmp_path / "rapl" / f"intel-rapl:{place}").mkdir(parents=True)
@@ -53,6 +67,7 @@ def test_windows_take_what_the_packages_took(measure: Measure) -> None:
     value = next(row.value for row in metrics.METRICS if row.name == "joules_per_item")
     assert value(found) == found["energy_j"]["total"] / items
     assert not [name for name in found["absent"] if name.startswith("energy")]
+    assert "zeus" not in sys.modules, "what imports it is the sampler alone"
 
 
 def test_a_counter_that_dies_leaves_a_reason_and_the_rest_of_the_record(measure: Measure) -> None:
@@ -127,3 +142,92 @@ def test_the_price_is_kept_by_a_run_that_goes_on_unless_it_is_given_anew(measure
         assert store.load(tmp_path / "run").meta["price_per_hour"] == expected
         assert not store.load(tmp_path / "run").meta["resumed"][-1]["forced"]
     assert record.decode(lines)["price_per_hour"] == 2.5
+
+
+def test_a_run_that_is_killed_leaves_no_sampler(measure: Measure, tmp_path: Path) -> None:
+    """In another process, while it takes idle power; `measure` has planted the counters."""
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from bench import metering; from tests.process import test_energy as it\n"
+        "metering.RAPL = (Path(sys.argv[1]),)\n"
+        "it.run.run(it.AUTOENCODER, it.Settings(out=Path(sys.argv[2]), report=False), {'a': it.FAKES['a']})"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[2]), str(PLANTED)])
+    told = os.environ | {"PYTHONPATH": path, "TMPDIR": str(tmp_path), "PLANTED_ZEUS": '{"watts": [60, 500, 30]}'}
+    runner = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "rapl"), str(tmp_path / "run")], env=told, stderr=subprocess.PIPE
+    )
+    sampler = awaited(lambda: sampler_below(runner.pid))
+    os.kill(runner.pid, signal.SIGKILL)
+    assert awaited(lambda: not sampler.is_running() or sampler.status() == psutil.STATUS_ZOMBIE)
+    runner.communicate()
+
+
+def sampler_below(pid: int) -> psutil.Process | None:
+    for one in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "bench.sampler" in one.cmdline():
+                return one
+    return None
+
+
+def awaited(found: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if told := found():
+            return told
+        time.sleep(0.02)
+    raise AssertionError("it did not come to pass")
+
+
+def test_real_zeus_over_planted_zones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library itself, with its process that looks for the counter's end, where the zones are files that we write.
+
+    40 W go into the package. Its memory is a zone in it and `psys` one beside it; neither counts.
+    """
+    pytest.importorskip("zeus.device")
+    for zone, name in (
+        ("intel-rapl:0", "package-0"),
+        ("intel-rapl:0/intel-rapl:0:0", "dram"),
+        ("intel-rapl:1", "psys"),
+    ):
+        (tmp_path / zone).mkdir()
+        for file, content in (("name", name), ("energy_uj", "1000"), ("max_energy_range_uj", "262143328850")):
+            (tmp_path / zone / file).write_text(f"{content}\n")
+    program = "import sys; from zeus.device.cpu import rapl; from bench import sampler\n"
+    program += "rapl.RAPL_DIR = sys.argv[1]; sampler.main('cpu')"
+    words, pipe = [sys.executable, "-c", program, str(tmp_path)], subprocess.PIPE
+    monkeypatch.setattr(metering, "RAPL", (tmp_path,))
+    cell = Cell(**dict.fromkeys(Cell.__dataclass_fields__, 1) | {"platform": "cpu"})  # pyright: ignore[reportArgumentType]
+    with fed(tmp_path / "intel-rapl:0" / "energy_uj", watts=40.0):
+        root = Path(__file__).parents[2]
+        with metering.started(lambda _: subprocess.Popen(words, stdin=pipe, stdout=pipe, cwd=root), [cell]) as meter:
+            begin = time.perf_counter()
+            time.sleep(LEAST_S)
+            span = begin, time.perf_counter()
+            found = energy.spent(meter.readings(begin), [span], [0])
+            assert meter.process
+            started = psutil.Process(meter.process.pid).children(recursive=True)
+    assert found == pytest.approx(40.0 * (span[1] - span[0]), rel=0.1)
+    assert energy.spent(meter.idle, [meter.idle_span], [0]) == pytest.approx(40.0 * metering.IDLE_S, rel=0.2)
+    assert started and not any(one.is_running() for one in started)
+
+
+@contextlib.contextmanager
+def fed(counter: Path, watts: float) -> Iterator[None]:
+    """A counter that is written anew each millisecond."""
+    stop, begin = threading.Event(), time.perf_counter()
+
+    def write() -> None:
+        while not stop.wait(0.001):
+            whole = counter.with_name("next")
+            whole.write_text(f"{int(1e6 * watts * (time.perf_counter() - begin))}\n")
+            whole.rename(counter)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

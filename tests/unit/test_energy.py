@@ -215,6 +215,17 @@ def test_another_vendor_and_another_platform_have_reasons(
         counters.find("tpu")
 
 
+def test_gpus_of_amd_are_those_that_hip_shows(zeus: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    zeus('{"vendor": "AMD", "watts": [100, 200, 400], "tick_s": 0.001, "names": {"1": "another"}}')
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "1,2")
+    found = counters.find("rocm")
+    assert shown(found) == [1, 2]
+    assert found.source == "AMD SMI's counters of the cell's whole GPUs, whoever used them (zeus 0.16.0)"
+    with pytest.raises(OSError, match="another vendor's GPUs here"):
+        counters.find("cuda")
+
+
 @pytest.mark.skipif(Path("/sys/class/powercap/intel-rapl").exists(), reason="this machine may have such a counter")
 def test_real_zeus_says_that_there_is_no_rapl() -> None:
     pytest.importorskip("zeus.device")

@@ -1,7 +1,7 @@
 """What samestep takes of the library zeus 0.16, with planted counters: names, units and failures are its own.
 
-`PLANTED_ZEUS` is JSON: `watts` of each device, `tick_s` between steps of their counters, `names`, the `error` that says
-that there are none, `stops_s` after which reading fails.
+`PLANTED_ZEUS` is JSON: `watts` of each device, `tick_s` between steps of their counters, `names`, `vendor`, the `error`
+that says that there are none, `stops_s` after which reading fails.
 """
 
 import json

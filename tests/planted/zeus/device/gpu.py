@@ -21,8 +21,12 @@ class NVIDIAGPUs:
         return int(1e3 * joules(self.places[place]))  # mJ
 
 
+class AMDGPUs(NVIDIAGPUs):
+    pass
+
+
 def get_gpus():
     if "error" in planted():
         raise ZeusBaseError(planted()["error"])
     print("a library may print")
-    return NVIDIAGPUs()
+    return AMDGPUs() if planted().get("vendor") == "AMD" else NVIDIAGPUs()
