@@ -100,7 +100,7 @@ def run(
     Without --variant each framework runs its default on the platform; all runs every one.
     Example: bench run --impl torch,jax --workload lm --repeats 5
     """
-    from bench import manifests, plan, search
+    from bench import manifests, plan, search, settings
     from bench import run as runner
 
     choice = chosen(
@@ -108,14 +108,14 @@ def run(
         device_counts=device_counts, scaling=scaling, batch=batch, optimizer=optimizer, kernels=kernels, input=input,
         platform=platform, seed=seed,
     )  # fmt: skip
-    settings = runner.Settings(
+    how = settings.Settings(
         repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
         a_a=a_a, max_repeats=max_repeats, plan_only=plan_only,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
         wait_for_idle_s=wait_for_idle, price_per_hour=price_per_hour, ceilings=not no_ceilings,
         find_max_batch=(search.MOST if max_batch is None else max_batch) if find_max_batch else None,
     )  # fmt: skip
-    runner.check_settings(settings)
+    settings.check(how)
     if force and not resume:
         raise WrongInput("--force goes with --resume RUN: it goes on with a run although something changed")
     if resume:
@@ -124,13 +124,13 @@ def run(
         asked = {
             name for name in ctx.params if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
         }
-        raise typer.Exit(runner.resume(resume, manifests.find(python), force=force, **only(asked, choice, settings)))
+        raise typer.Exit(runner.resume(resume, manifests.find(python), force=force, **only(asked, choice, how)))
     if dry_run and plan_only:
         raise WrongInput("--dry-run writes nothing, --plan-only the plan: give one of them")
     if dry_run:
-        runner.dry_run(choice, settings, manifests.find(python))
+        runner.dry_run(choice, how, manifests.find(python))
     else:
-        raise typer.Exit(runner.run(choice, settings, manifests.find(python)))
+        raise typer.Exit(runner.run(choice, how, manifests.find(python)))
 
 
 def verify(

@@ -9,7 +9,7 @@ import pytest
 
 from bench import plan, run, search, store
 from bench.plan import Choice
-from bench.run import Settings
+from bench.settings import Settings
 from bench.spec import Cell
 from tests.mutations import __main__ as mutations
 from tests.mutations.mistakes import Edit

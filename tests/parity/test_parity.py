@@ -11,7 +11,7 @@ from bench.machine.processor import physical_cores
 from bench.plan import Choice
 from bench.proof import parity, proofs
 from bench.proof.parity import Trace
-from bench.run import Settings
+from bench.settings import Settings
 from bench.spec import Cell, Request
 
 IMPLS = manifests.BUILT_IN

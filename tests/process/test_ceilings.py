@@ -12,7 +12,7 @@ import pytest
 from bench import attainable, ceilings, merge, run, store
 from bench.manifests import Manifest, read
 from bench.plan import Choice
-from bench.run import Settings
+from bench.settings import Settings
 
 FAKES: dict[str, Manifest] = {name: read(name, "tests.fake") for name in ("a", "b")}
 CHOICE = Choice(workload=("autoencoder",), precision=("fp32", "fp64"), devices=2)

@@ -21,7 +21,7 @@ from bench.machine import energy
 from bench.machine.energy import LEAST_S
 from bench.metering import NO_LIBRARY, NO_RAPL
 from bench.record import Record
-from bench.run import Settings
+from bench.settings import Settings
 from bench.spec import Cell
 from tests.process.test_run import AUTOENCODER, FAKES
 

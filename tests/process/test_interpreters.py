@@ -15,7 +15,7 @@ from bench import ask, interpreters, run, store
 from bench.interpreters import Interpreter
 from bench.launch import Launcher, Outcome
 from bench.plan import Choice
-from bench.run import Settings
+from bench.settings import Settings
 from bench.spec import Request, WrongInput
 from tests.process.test_launch import CELL, MANIFESTS
 

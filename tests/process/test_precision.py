@@ -10,7 +10,7 @@ from bench import examine, failures, plan, run, store, verify
 from bench.manifests import read
 from bench.plan import Choice
 from bench.record import Record
-from bench.run import Settings
+from bench.settings import Settings
 from bench.spec import Request
 from tests.fake import probe
 from tests.fake.autoencoder import OVERFLOW

@@ -12,7 +12,7 @@ import pytest
 from bench import record, resume, run, store
 from bench.manifests import Manifest, read
 from bench.plan import Choice
-from bench.run import Settings
+from bench.settings import Settings
 from bench.spec import WrongInput
 
 FAKES: dict[str, Manifest] = {name: read(name, "tests.fake") for name in ("a", "b")}

@@ -12,7 +12,7 @@ from bench import record, run, store, verify
 from bench.manifests import Manifest, read
 from bench.plan import Choice
 from bench.proof import scope
-from bench.run import Settings
+from bench.settings import Settings
 from bench.spec import WrongInput
 
 FAKES: dict[str, Manifest] = {name: read(name, "tests.fake") for name in ("a", "b")}

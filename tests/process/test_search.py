@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import record, run, search, store
+from bench import record, run, search, settings, store
 from bench.manifests import Manifest, read
 from bench.plan import Choice
 from bench.record import Record
-from bench.run import Settings
+from bench.settings import Settings
 from bench.spec import Cell, WrongInput
 from report import page
 
@@ -124,7 +124,7 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
         Settings(find_max_batch=9, target_ci=0.1),
     ):
         with pytest.raises(WrongInput):
-            run.check_settings(wrong)
+            settings.check(wrong)
     for choice in (replace(CHOICE, scaling="strong", devices=2), replace(CHOICE, batch=10)):
         with pytest.raises(WrongInput):
             find(tmp_path / "run", choice, most=9)

@@ -8,7 +8,7 @@ import pytest
 from bench import run, store
 from bench.manifests import read
 from bench.plan import Choice
-from bench.run import Settings
+from bench.settings import Settings
 from report import page
 from tests.report import samples
 from tests.report.test_page import Page

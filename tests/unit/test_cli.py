@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench import cli
+from bench.commands import measuring
 from bench.plan import Choice
-from bench.run import Settings
+from bench.settings import Settings
 
 WRONG = [
     (["run", "--impl", "torhc"], "unknown impl 'torhc': did you mean torch? valid: torch, tf, jax"),
@@ -182,5 +183,5 @@ def test_a_warning_is_one_line(tmp_path: Path) -> None:
 
 def test_a_run_that_goes_on_takes_from_the_command_line_what_stood_there() -> None:
     settings = Settings(ceilings=False, report=False)
-    assert cli.only({"resume", "no_ceilings"}, Choice(), settings) == {"choose": {}, "ceilings": False}
-    assert cli.only({"no_report"}, Choice(), settings) == {"choose": {}, "report": False}
+    assert measuring.only({"resume", "no_ceilings"}, Choice(), settings) == {"choose": {}, "ceilings": False}
+    assert measuring.only({"no_report"}, Choice(), settings) == {"choose": {}, "report": False}
