@@ -73,7 +73,9 @@ def configure_compiler(request: Request) -> None:
     os.environ["TRITON_CACHE_DIR"] = str(Path(cache) / "triton")
     inductor.compile_threads = 1
     inductor.cpp_cache_precompile_headers = False  # they lie outside of the cache, and need the program `openssl`
-    inductor.cpp_wrapper = True  # one source file for a program, not one for each kernel
+    # One source file for a program, not one for each kernel. On a GPU it would need CUDA's headers and a `libcuda.so`
+    # to link with, which a driver and PyTorch's own wheels need not bring
+    inductor.cpp_wrapper = request.cell.platform == "cpu"
     dynamo.trace_autograd_ops = True  # so that a program holds the gradients too
 
 

@@ -35,7 +35,7 @@ def seen(
         "onednn": onednn(forms),
         "autotuning": forms.device.type == "cuda" and torch.backends.cudnn.benchmark,
         "allocator": allocator(forms.device),
-        "subnormals": "kept" if torch.full((), 1e-20).square().item() else "flushed",
+        "subnormals": "kept" if torch.full((), 1e-20, device=forms.device).square().item() else "flushed",
     }
     return found | compiled(variant) | images(net, variant)
 
