@@ -9,13 +9,18 @@ import importlib.util
 import json
 import platform
 import sys
+import sysconfig
 from collections.abc import Iterable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 
 def answer(module: str, distributions: Iterable[str]) -> dict[str, Any]:
-    """Its version, whether it finds a module, the versions of those distributions that it has. Imports nothing."""
+    """Its version, whether it finds a module, versions of those distributions that it has, whether it has C headers.
+
+    Imports nothing.
+    """
     versions: dict[str, str] = {}
     for name in distributions:
         try:
@@ -23,7 +28,8 @@ def answer(module: str, distributions: Iterable[str]) -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     found = importlib.util.find_spec(module) is not None
-    return {"python": platform.python_version(), "module": found, "versions": versions}
+    headers = Path(sysconfig.get_paths()["include"], "Python.h").exists()
+    return {"python": platform.python_version(), "module": found, "versions": versions, "headers": headers}
 
 
 if __name__ == "__main__":

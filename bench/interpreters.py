@@ -41,6 +41,11 @@ class Interpreter:
         """Its own version."""
         return self.ask("sys", ())["python"]
 
+    @property
+    def headers(self) -> bool:
+        """Whether its C headers are there, against which compiled programs are built."""
+        return self.ask("sys", ())["headers"]
+
     def ask(self, module: str, distributions: Sequence[str]) -> dict[str, Any]:
         """The answer of `bench.ask`, once.
 

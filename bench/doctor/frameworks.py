@@ -1,5 +1,6 @@
 """Each framework: that it is there, sees the devices, trains, keeps to each precision, and joins two devices."""
 
+import ctypes.util
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -57,7 +58,7 @@ def framework(cells: Sequence[Cell], manifest: Manifest, runner: Runner) -> Iter
         yield Check(what=manifest.name, state="fails", told=told, mend=install(manifest, platform))
         return
     yield installed(manifest)
-    yield from compilers(manifest)
+    yield from compilers(manifest, platform)
     single = [cell for cell in cells if cell.devices == 1 and cell.engine == "plain"]
     single = single or [cell for cell in cells if cell.devices == 1]
     outcomes = [(cell, runner.measure(plan.Job(cell=cell, repeat=0))) for cell in single]
@@ -75,12 +76,18 @@ def installed(manifest: Manifest) -> Check:
     return Check(what=manifest.name, state="ok", told=f"{versions}, Python {python.python}{where}")
 
 
-def compilers(manifest: Manifest) -> Iterator[Check]:
-    """Programs that variants run; the default one needs none on a processor."""
-    for variant in manifest.variants:
+def compilers(manifest: Manifest, platform: str) -> Iterator[Check]:
+    """What variants run to compile, and what Triton, which writes PyTorch's programs for GPUs, looks for besides."""
+    for variant, program in manifest.programs.items():
+        what = f"{manifest.name} {variant}"
         if why := manifest.lacks(variant):
-            program = manifest.programs[variant]
-            yield Check(what=f"{manifest.name} {variant}", state="note", told=why, mend=f"apt-get install {program}")
+            yield Check(what=what, state="note", told=why, mend=f"apt-get install {program}")
+        if not manifest.interpreter.headers:
+            told = f"Python.h of {manifest.interpreter.path} is missing, against which it compiles"
+            yield Check(what=what, state="note", told=told, mend="apt-get install python3-dev")
+        if platform == "cuda" and ctypes.util.find_library("cuda") is None:
+            told = "the linker does not know libcuda.so.1, which is the driver's"
+            yield Check(what=what, state="note", told=told, mend="ldconfig FOLDER_OF_LIBCUDA")
 
 
 def install(manifest: Manifest, platform: str) -> str:

@@ -79,6 +79,23 @@ def test_a_framework_that_is_missing_is_installed_by_bench_env(impl: str) -> Non
     assert found.told == "no_such is not installed for ~/p"
 
 
+def test_what_compiled_variants_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: "libcuda.so.1")
+    monkeypatch.setattr(Interpreter, "headers", True)
+    assert list(frameworks.compilers(KNOWN["torch"], "cuda")) == list(frameworks.compilers(KNOWN["jax"], "cuda")) == []
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
+    monkeypatch.setattr(Interpreter, "headers", False)
+    found = [(one.state, one.mend) for one in frameworks.compilers(KNOWN["torch"], "cuda")]
+    assert found == [
+        ("note", "apt-get install g++"),
+        ("note", "apt-get install python3-dev"),
+        ("note", "ldconfig FOLDER_OF_LIBCUDA"),
+    ]
+    assert len(list(frameworks.compilers(KNOWN["torch"], "cpu"))) == 2
+
+
 def test_a_python_that_is_gone(tmp_path: Path) -> None:
     (found,) = checks_of("jax", interpreter=Interpreter(name="jax-cpu", path=str(tmp_path / "python")))
     assert found.state == "fails" and "No such file or directory" in found.told and "env create jax" in found.mend
