@@ -189,7 +189,8 @@ def subpixel(x_BIHW: Tensor, w_IOHW: Tensor, b_O: Tensor | None, conv: spec.Conv
     after = m * s - before - conv.kernel
     w_IOMSMS = F.pad(w_IOHW, (before, after, before, after)).view(conv.inputs, conv.outputs, m, s, m, s)
     w = w_IOMSMS.flip(2, 4).permute(1, 3, 5, 0, 2, 4).reshape(conv.outputs * s * s, conv.inputs, m, m)
-    b = None if b_O is None else b_O.repeat_interleave(s * s)
+    # Channel by channel: the C++ compiler of PyTorch 2.11 takes no bias that is a view, as of repeat_interleave
+    b = None if b_O is None else torch.cat([one.expand(s * s) for one in b_O.split(1)])
     return F.pixel_shuffle(F.conv2d(x_BIHW, w, b, padding=m - 1 - q), s)
 
 
