@@ -65,7 +65,7 @@ browser:
 # Whatever differs, the table is written; then it is an error.
 verify: setup
 	rm -rf build/cache && mkdir -p build
-	SAMESTEP_CACHE=build/cache $(BIN)/python -m bench verify --devices 8 --json >build/verify.jsonl || true
+	SAMESTEP_CACHE=build/cache $(BIN)/python -m bench verify --devices 8 --timeout 600 --json >build/verify.jsonl || true
 	SAMESTEP_CACHE=build/cache $(BIN)/python scripts/tables.py build/verify.jsonl $(SHIP)
 
 verify-all: verify
