@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import select
 import subprocess
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -15,7 +14,7 @@ import psutil
 
 from bench.machine import energy
 from bench.machine.energy import LEAST_S, Reading, Span
-from bench.processes import GRACE_S, end
+from bench.processes import GRACE_S, end, next_line
 from bench.ranks import Outcome
 from bench.spec import Cell
 
@@ -166,11 +165,7 @@ def begin(start: Start, cells: Sequence[Cell]) -> Meter:
 
 def answer(process: "subprocess.Popen[bytes]", timeout_s: float) -> dict[str, Any]:
     """The next line that the sampler writes; raises OSError that says how it failed."""
-    assert process.stdout
-    readable, _, _ = select.select([process.stdout], [], [], timeout_s)
-    if not readable:
-        raise OSError(f"did not answer within {timeout_s:g} s")
-    line = process.stdout.readline()
+    line = next_line(process, timeout_s)
     if not line:
         raise OSError("has ended")
     return json.loads(line)

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import select
+import subprocess
 import time
 from collections.abc import Collection
 
@@ -31,6 +32,19 @@ def wait(pids: Collection[int], timeout_s: float) -> list[int]:
         if time.monotonic() > deadline:
             return []
         time.sleep(0.05)
+
+
+def next_line(process: "subprocess.Popen[bytes]", timeout_s: float) -> bytes:
+    """The next line that a process writes to its pipe; empty once it has ended.
+
+    Raises:
+        TimeoutError: it wrote none in time.
+    """
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], timeout_s)
+    if not readable:
+        raise TimeoutError(f"did not answer within {timeout_s:g} s")
+    return process.stdout.readline()
 
 
 def end(*pids: int, grace_s: float = GRACE_S) -> None:

@@ -56,7 +56,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 NULL_WITHOUT_REASON = ("reason", "log_tail")  # null says that there is nothing to say
 IDENTITY = {"schema": int, "cell": dict, "cell_id": str, "status": str}  # without these it is no record
-LATER = "not measured by this version"
 
 
 def complete(known: Mapping[str, Any], reasons: Mapping[str, str]) -> Record:

@@ -1,7 +1,6 @@
 """The runner's side of a template: a process that has imported a framework and forks cells (`bench.template`)."""
 
 import json
-import select
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.processes import GRACE_S, end
+from bench.processes import GRACE_S, end, next_line
 
 IMPORT_TIMEOUT_S = 300.0  # to import its framework
 FORK_TIMEOUT_S = 10.0  # to fork a cell
@@ -62,11 +61,7 @@ class Template:
             TimeoutError: it took too long.
             OSError: it ended.
         """
-        assert self.process.stdout is not None
-        readable, _, _ = select.select([self.process.stdout], [], [], timeout_s)
-        if not readable:
-            raise TimeoutError
-        if line := self.process.stdout.readline():
+        if line := next_line(self.process, timeout_s):
             return json.loads(line)
         raise OSError(f"the template process {self.end()}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import record, store
-from bench.record import LATER, Record
+from bench.record import Record
 from bench.spec import Cell
 
 VARIANTS = {"torch": "eager", "tf": "graph", "jax": "jit"}
@@ -31,14 +31,14 @@ MACHINE = {
     "load_1min": 0.4,
 }
 REASONS = {
-    "energy_j": LATER,
+    "energy_j": "not measured",
     "price_per_hour": "no --price-per-hour was given",
     "communication": "one device exchanges nothing",
     "drift": "float64 is what others drift from",
     "steps_skipped": "the cell ended before its first step",
     "effective_precision": "the cell ended before its precision was probed",
-    "windows.foreign_cpu_s": LATER,
-    "windows.steal_s": LATER,
+    "windows.foreign_cpu_s": "not measured",
+    "windows.steal_s": "not measured",
     "memory_bytes": "on cpu there is no device memory to count",
     "parity": "no proof for this cell",
 }
