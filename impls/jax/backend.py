@@ -75,6 +75,11 @@ def devices() -> list[str]:
     return [device.device_kind for device in in_use]
 
 
+def compute_capability() -> float:
+    """What NVIDIA calls the generation of the first device: 8.0 is Ampere, 9.0 Hopper."""
+    return float(jax.devices()[0].compute_capability)
+
+
 def put(batch: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
     """Copies of host arrays on the device, or on each device its part of them.
 

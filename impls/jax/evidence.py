@@ -35,7 +35,7 @@ def seen(program: Program, *all_slots: Any) -> dict[str, str | bool]:
         "gradient_exchange": gradient_exchange(),
         "loss_scaling": any(isinstance(slots, loss_scale.Scaled) for slots in all_slots),
         "onednn": flag("xla_cpu_use_onednn"),
-        "fast_math": flag("xla_cpu_enable_fast_math"),
+        "fast_math": flag("xla_cpu_enable_fast_math") or flag("xla_gpu_enable_fast_min_max"),
         "allocator": allocator(),
         "subnormals": subnormals(),
     }

@@ -17,7 +17,9 @@ from jax import Array, lax
 from jax.experimental.layout import Layout, with_layout_constraint
 
 from bench import precision
-from bench.spec import Conv, Request
+from bench.spec import Cell, Conv, Request
+
+from . import backend
 
 Params = Mapping[str, Array]
 Stats = dict[str, tuple[Array, Array]]  # running mean_GF and var_GF by the name of the norm
@@ -32,6 +34,7 @@ class Forms(NamedTuple):
     product: Any  # type of a product's inputs, and of its result
     stored: Any  # type of everything else
     straight: bool  # matrix products give the stored type, and read operands row by row
+    fused_attention: bool  # by cuDNN's kernel, which keeps no scores
 
 
 def choose(request: Request) -> Forms:
@@ -42,7 +45,15 @@ def choose(request: Request) -> Forms:
     """
     cell = request.cell
     types = (jnp.dtype(type_(cell.precision)) for type_ in (precision.product, precision.stored))
-    return Forms(*types, straight=cell.platform == "cpu" and cell.precision == "bf16")
+    straight = cell.platform == "cpu" and cell.precision == "bf16"
+    return Forms(*types, straight=straight, fused_attention=cell.kernels == "best" and has_fused_attention(cell))
+
+
+def has_fused_attention(cell: Cell) -> bool:
+    """Whether cuDNN has attention for a cell: of 16-bit numbers, on NVIDIA's GPUs since Ampere."""
+    if cell.platform != "cuda" or cell.precision not in precision.MIXED:
+        return False
+    return backend.compute_capability() >= 8.0
 
 
 def dense(params: Params, forms: Forms, name: str, x_BI: Array) -> Array:

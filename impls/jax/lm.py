@@ -4,11 +4,13 @@ Shapes: B batch, T context, V vocabulary, D model width, N heads, K head width, 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from bench.spec import Request
 from bench.workloads.lm import Lm
 
-from . import evidence, exchange, layers, loss_scale, optimizers
+from . import backend, evidence, exchange, layers, loss_scale, optimizers
 
 
 def block(workload: Lm, params: layers.Params, forms: layers.Forms, name: str, h_BTD: Array) -> Array:
@@ -29,17 +31,23 @@ def block(workload: Lm, params: layers.Params, forms: layers.Forms, name: str, h
 def attention(workload: Lm, params: layers.Params, forms: layers.Forms, name: str, x_BTD: Array) -> Array:
     heads = (*x_BTD.shape[:2], workload.heads, workload.head_width)
     q, k, v = jnp.split(layers.dense(params, forms, f"{name}.qkv", x_BTD), 3, axis=-1)
-    a_BNTK = attend(forms, *(x_BTD.reshape(heads).swapaxes(1, 2) for x_BTD in (q, k, v)))
-    return layers.dense(params, forms, f"{name}.out", a_BNTK.swapaxes(1, 2).reshape(x_BTD.shape))
+    a_BTNK = attend(forms, *(x_BTD.reshape(heads) for x_BTD in (q, k, v)))
+    return layers.dense(params, forms, f"{name}.out", a_BTNK.reshape(x_BTD.shape))
 
 
-def attend(forms: layers.Forms, q_BNTK: Array, k_BNTK: Array, v_BNTK: Array) -> Array:
-    """Causal attention of each head; JAX's own takes the softmax in float32 whatever the inputs are."""
+def attend(forms: layers.Forms, q_BTNK: Array, k_BTNK: Array, v_BTNK: Array) -> Array:
+    """Causal attention of each head, by cuDNN's kernel or written out.
+
+    JAX's own form without cuDNN takes the softmax in float32 whatever the inputs are.
+    """
+    if forms.fused_attention:
+        return jax.nn.dot_product_attention(q_BTNK, k_BTNK, v_BTNK, is_causal=True, implementation="cudnn")
+    q_BNTK, k_BNTK, v_BNTK = (x_BTNK.swapaxes(1, 2) for x_BTNK in (q_BTNK, k_BTNK, v_BTNK))
     context, width = q_BNTK.shape[2:]
     score_BNTT = layers.matmul(forms, layers.wide(q_BNTK) / width**0.5, k_BNTK, turned=True)
     causal_TT = jnp.tri(context, dtype=bool)
     weight_BNTT = jax.nn.softmax(jnp.where(causal_TT, layers.wide(score_BNTT), -jnp.inf))
-    return layers.matmul(forms, weight_BNTT, v_BNTK)
+    return layers.matmul(forms, weight_BNTT, v_BNTK).swapaxes(1, 2)
 
 
 def mlp(params: layers.Params, forms: layers.Forms, name: str, x_BTD: Array) -> Array:
@@ -105,10 +113,25 @@ def export(state: State, names: Iterable[str] | None = None, device: int = 0) ->
 
 
 def optimisations(state: State) -> dict[str, str | bool]:
-    """What was on."""
-    return evidence.seen(state.program, state.slots) | {"attention": "softmax written out"}
+    """What was on; JAX raises where cuDNN is asked for and cannot do it."""
+    attention = "cuDNN" if state.program.forms.fused_attention else "softmax written out"
+    return evidence.seen(state.program, state.slots) | {"attention": attention}
 
 
 def kernels(workload: Lm, request: Request) -> Mapping[str, Callable[[str], dict[str, NDArray[Any]]]]:
-    """None: `best` is the plain form. cuDNN's attention takes 16-bit numbers alone; XLA fuses the rest by itself."""
-    return {}
+    """What `best` takes that is not exact in float64; XLA fuses all but attention by itself."""
+    return {"attention": partial(run_attention, workload, request)} if layers.choose(request).fused_attention else {}
+
+
+def run_attention(workload: Lm, request: Request, form: str) -> dict[str, NDArray[Any]]:
+    """Attention of two sequences, and its gradients to queries, keys and values, in one of the three forms."""
+    exact = replace(request, cell=replace(request.cell, precision="fp64"))
+    forms = layers.choose(exact if form == "exact" else request)
+    if form == "plain":
+        forms = forms._replace(fused_attention=False)
+    shape = (2, workload.context, workload.heads, workload.head_width)
+    rng = np.random.default_rng(0)
+    *inputs, given = (jnp.array(rng.normal(size=shape), dtype=forms.product) for _ in range(4))
+    out, pull = jax.vjp(partial(attend, forms), *inputs)
+    found = dict(zip(("out", "q", "k", "v"), (out, *pull(given)), strict=True))
+    return backend.read({name: x.astype(jnp.float64) for name, x in found.items()})

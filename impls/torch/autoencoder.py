@@ -30,7 +30,7 @@ class Encoder(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         for conv, block in zip(self.convs, self.blocks, strict=True):
-            x_BCHW = residual(block, F.relu(conv(x_BCHW), inplace=True))
+            x_BCHW = residual(block, layers.relu(conv(x_BCHW)))
         return self.dense(layers.features(x_BCHW))
 
 
@@ -45,9 +45,9 @@ class Decoder(nn.Module):
         self.convs = layers.add_convs(self, workload.decoder, params, forms)
 
     def forward(self, code_BZ: Tensor) -> Tensor:
-        h_BCHW = layers.images(F.relu(self.dense(code_BZ), inplace=True), self.side)
+        h_BCHW = layers.images(layers.relu(self.dense(code_BZ)), self.side)
         for conv, block in zip(self.convs[:-1], self.blocks[:-1], strict=True):
-            h_BCHW = F.relu(conv(residual(block, h_BCHW)), inplace=True)
+            h_BCHW = layers.relu(conv(residual(block, h_BCHW)))
         return torch.sigmoid(self.convs[-1](residual(self.blocks[-1], h_BCHW)))
 
 
@@ -56,7 +56,7 @@ def residual(block: tuple[layers.Conv, ...], h_BCHW: Tensor) -> Tensor:
     if not block:
         return h_BCHW
     first, second = block
-    return F.relu(h_BCHW + second(F.relu(first(h_BCHW), inplace=True)), inplace=True)
+    return layers.relu(h_BCHW + second(layers.relu(first(h_BCHW))))
 
 
 class Net(nn.Module):

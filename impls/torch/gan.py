@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -46,10 +45,10 @@ class Generator(nn.Module):
         self.norms = add_norms(self, "g", sides, workload, params, groups, forms)
 
     def forward(self, z_BZ: Tensor) -> Tensor:
-        h_BF = F.relu(self.norms[0](self.dense(z_BZ)), inplace=True)
+        h_BF = layers.relu(self.norms[0](self.dense(z_BZ)))
         h_BCHW = layers.images(h_BF, self.side)
         for i, conv in enumerate(self.convs[:-1], start=1):
-            h_BCHW = F.relu(self.norms[i](conv(h_BCHW)), inplace=True)
+            h_BCHW = layers.relu(self.norms[i](conv(h_BCHW)))
         return torch.tanh(self.convs[-1](h_BCHW))
 
 
@@ -69,7 +68,7 @@ class Discriminator(nn.Module):
             x_BCHW = conv(x_BCHW)
             if i in self.norms:
                 x_BCHW = self.norms[i](x_BCHW)
-            x_BCHW = F.leaky_relu(x_BCHW, self.leak, inplace=True)
+            x_BCHW = layers.leaky_relu(x_BCHW, self.leak)
         return self.dense(layers.features(x_BCHW)).to(self.dense.w.dtype)
 
 

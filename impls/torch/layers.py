@@ -95,8 +95,12 @@ class Dense(Layer):
 def dense(x_BI: Tensor, w_OI: Tensor, b_O: Tensor | None, forms: Forms) -> Tensor:
     """x · wᵀ + b; sequences are (B, T, I)."""
     x_BI, w_OI, bias_O = rounded(forms, x_BI, w_OI, b_O)
-    if x_BI.ndim == 2 or not forms.sequences_by_conv:
+    if x_BI.ndim == 2:
         return summed(F.linear(x_BI, w_OI, bias_O), b_O, -1, forms)
+    if not forms.sequences_by_conv:
+        # In two axes, as F.linear gives a view of more, and `summed` in place on a view would copy the gradient
+        y_MO = summed(F.linear(x_BI.flatten(0, -2), w_OI, bias_O), b_O, -1, forms)
+        return y_MO.unflatten(0, x_BI.shape[:-1])
     x_BITH = x_BI.unsqueeze(2).permute(0, 3, 1, 2)
     return F.conv2d(x_BITH, w_OI[:, :, None, None], bias_O).permute(0, 2, 3, 1).squeeze(2)
 
@@ -192,6 +196,19 @@ def subpixel(x_BIHW: Tensor, w_IOHW: Tensor, b_O: Tensor | None, conv: spec.Conv
     # Channel by channel: the C++ compiler of PyTorch 2.11 takes no bias that is a view, as of repeat_interleave
     b = None if b_O is None else torch.cat([one.expand(s * s) for one in b_O.split(1)])
     return F.pixel_shuffle(F.conv2d(x_BIHW, w, b, padding=m - 1 - q), s)
+
+
+def relu(x: Tensor) -> Tensor:
+    return F.relu(x, inplace=in_place())
+
+
+def leaky_relu(x: Tensor, leak: float) -> Tensor:
+    return F.leaky_relu(x, leak, inplace=in_place())
+
+
+def in_place() -> bool:
+    """Whether to ask for it: a compiler sees to it by itself, and PyTorch 2.11's takes none behind `Summed`."""
+    return not torch.compiler.is_compiling()
 
 
 def images(h_BF: Tensor, side: int) -> Tensor:

@@ -11,7 +11,7 @@ from bench.metrics import DISTURBED
 from bench.peaks import Peak, peak
 from bench.stats import Estimate
 from bench.units import digits, scale, scaled, shown
-from report.cells import BY_NAME, Cell, Group, emulated, estimate, short
+from report.cells import BY_NAME, FRAMEWORKS, Cell, Group, emulated, estimate, short
 from report.layout import NEUTRAL, SYMBOLS, Figure, axis, bounds, curve_layout, escaped, whose
 from report.panels import NONE, Line, Panel, Section, Table
 
@@ -133,13 +133,19 @@ def panel(members: Sequence[Point], palette: Mapping[str, str]) -> Panel:
 def roofs_in_words(one: Point) -> Iterator[str]:
     """What the roofs are made of."""
     if one.ceiling and one.ceiling.flops_per_s:
-        yield f"Attained {scaled(one.ceiling.flops_per_s, UNIT)} by a product of {short(one.ceiling.product_by)}"
+        yield f"Attained {scaled(one.ceiling.flops_per_s, UNIT)} by a product of {named(one.ceiling.product_by)}"
     if one.ceiling and one.ceiling.copy_bytes_per_s:
-        yield f"Attained {scaled(one.ceiling.copy_bytes_per_s, 'B/s')} by a copy of {short(one.ceiling.copy_by)}"
+        yield f"Attained {scaled(one.ceiling.copy_bytes_per_s, 'B/s')} by a copy of {named(one.ceiling.copy_by)}"
     if one.ceiling and one.ceiling.others > DISTURBED:
         yield f"Others took {scaled(one.ceiling.others, '')} of the processor's time in that product: it can do more"
     if one.peak and one.peak_flops_per_s:
         yield f"The maker states {scaled(one.peak_flops_per_s, UNIT)} and {scaled(one.peak.bytes_per_s, 'B/s')}"
+
+
+def named(by: str) -> str:
+    """For people: `jax jit` is JAX jit."""
+    impl, _, variant = by.partition(" ")
+    return short(f"{FRAMEWORKS.get(impl, impl)} {variant}")
 
 
 def figure(members: Sequence[Point], palette: Mapping[str, str]) -> Figure:

@@ -70,7 +70,7 @@ def test_run_report_and_compare_from_a_wheel(wheel: Path, home: Mapping[str, str
     assert "is not installed" in shell("samestep report run", home, code=2).stderr
     shell(f"python -m pip install --quiet --constraint {PINS} '{wheel}[report]'", home)
     page = Path(shell("samestep report run", home).stdout.strip())
-    assert "torch eager" in (Path(home["HOME"]) / "place" / page).read_text(encoding="utf-8")
+    assert "PyTorch eager" in (Path(home["HOME"]) / "place" / page).read_text(encoding="utf-8")
     compared = shell("samestep compare run --by impl --base torch -o compare.html", home)
     assert "Throughput of 1 pair of cells" in compared.stdout
     assert "JAX" in (Path(home["HOME"]) / "place" / "compare.html").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ python -m tests.parity.jax_trials TRIAL…
 """
 
 import json
+import re
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax._src.cudnn import fused_attention_stablehlo
 
 from bench import manifests, measure, plan, precision, probes, worker, workloads
 from bench.data.draw import init_params
@@ -74,6 +76,48 @@ def forms_of_16_bits(workload: str) -> float:
     losses = [abs(b[name] / a[name] - 1) for a, b in ((plain.step(), other.step()) for _ in range(STEPS)) for name in a]
     a, b = (training.code.export(training.state) for training in (plain, other))
     return max(*losses, *(float(np.abs(a[name] - b[name]).max()) for name in a))
+
+
+def attention(kind: str) -> dict[str, float]:
+    """Distance of attention and its gradients, written out in a precision, from JAX's own in float64."""
+    backend.configure(request_for("lm", "fp64"))
+    request = request_for("lm", kind)
+    workload = workloads.get("lm", "tiny", request.cell.global_batch)
+    written, exact = (lm.run_attention(workload, request, form) for form in ("plain", "exact"))
+    honest = lm.attend
+    lm.attend = lambda forms, *heads: jax.nn.dot_product_attention(*heads, is_causal=True)
+    own = lm.run_attention(workload, request, "exact")
+    lm.attend = honest
+    return {
+        "exact": max(float(np.abs(exact[name] - own[name]).max()) for name in own),
+        "written": max(float(np.abs(written[name] - own[name]).max()) for name in own),
+    }
+
+
+def kernels_on_a_gpu(kind: str, kernels: str, capability: float, devices: int = 1) -> dict[str, int]:
+    """Calls of cuDNN's attention in the program that would be compiled for NVIDIA's GPUs, none of which is here."""
+    request = request_for("lm", kind, devices)
+    backend.configure(request)  # as many of the processor's
+    request = replace(request, cell=replace(request.cell, platform="cuda", kernels=kernels))
+    honest = backend.compute_capability
+    backend.compute_capability = lambda: capability
+    fused_attention_stablehlo.check_cudnn_version = lambda: 91900
+    fused_attention_stablehlo.check_compute_capability = lambda wanted: capability >= float(wanted)
+    fused_attention_stablehlo.is_cuda_compute_capability_equal = lambda wanted: capability == float(wanted)
+    workload = workloads.get("lm", "tiny", request.cell.batch_per_device)
+    state, step = lm.build(workload, worker.cast(init_params(workload, 0), kind), request)
+    told = lm.optimisations(state)["attention"]
+    tested = list(lm.kernels(workload, request))
+    backend.compute_capability = honest
+    batch = backend.put(worker.cast(workload.batch_at(0, 0, 0, request.cell.global_batch), kind))
+    text = step.trace(state, batch).lower(lowering_platforms=("cuda",)).as_text()
+    calls = re.findall(r"@(__cudnn\$\w+)", text)
+    return {
+        "told": told,
+        "tested": tested,
+        "forward": calls.count("__cudnn$fmhaSoftmax"),
+        "backward": calls.count("__cudnn$fmhaSoftmaxBackward"),
+    }
 
 
 def spread(devices: int) -> dict[str, Any]:

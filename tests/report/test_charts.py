@@ -168,6 +168,8 @@ def test_the_roofline_has_each_cell_at_its_arithmetic_and_its_rate() -> None:
             100 * geometric_mean(own).mean, rel=5e-3
         )
     assert {line.values[5] for line in found.table.lines} == {"-"}, "no maker's peak of a processor"
+    said = found.panels[0].caption
+    assert "by a product of JAX jit" in said and "by a copy of " in said and "jax jit" not in said, said
 
 
 def test_the_roofline_of_a_known_device_has_its_makers_peak_too() -> None:
