@@ -14,7 +14,9 @@ import pandas as pd
 from bench.metrics import METRICS, Metric
 from bench.record import VERDICTS
 from bench.stats import Estimate, geometric_mean
-from report.frame import CELL, Row, measurable, rows
+from report.columns import CELL
+from report.frame import Row, rows
+from report.values import measurable
 
 FRAMEWORKS = {"torch": "PyTorch", "tf": "TensorFlow", "jax": "JAX"}  # names for people, in the order shown
 WORKLOADS = {"gan": "GAN", "autoencoder": "Autoencoder", "lm": "Language model"}

@@ -14,8 +14,9 @@ import pandas as pd
 from bench import store
 from bench.store import Run, WrongInput
 from bench.text import plain
+from report.columns import FLAT
 from report.files import save
-from report.frame import FLAT, Row, frame, priced, rows
+from report.frame import Row, frame, priced, rows
 
 FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # spreadsheets run text that starts with one of these
 SHOWN = (  # columns of the Markdown table: all would be too wide to read

@@ -20,6 +20,7 @@ OTHERS = ("#B565C7", "#8C7A4F", "#7F8790")  # further frameworks, by the alphabe
 NEUTRAL = "#808791"
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
+HATCHES = {"/": "striped", "x": "crossed", "": "solid"}  # what plotly calls them, in words
 BAR_PX, AXIS_PX = 52, 42  # height of one bar with its line of text; of the axis below
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": NEUTRAL}
 

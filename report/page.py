@@ -19,9 +19,10 @@ from report.charts import trend
 from report.charts.trend import Moment
 from report.files import save
 from report.filters import cell_data, filters
-from report.frame import Row, at, frame, items, priced, rows, text, whole
+from report.frame import Row, frame, priced, rows
 from report.panels import Section, Table
 from report.sections import sections
+from report.values import at, items, text, whole
 
 INCLUDED = (
     "A measurement is the wall-clock time to dispatch k training steps (forward, backward, optimizer update) on "

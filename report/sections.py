@@ -11,12 +11,13 @@ import pandas as pd
 
 from bench.metrics import METRICS
 from bench.units import share, shown
-from report import exchanges, figures, scaling, tables
-from report.cells import BY_NAME, Group, emulated, estimate, short
+from report import figures, tables
+from report.cells import BY_NAME, Group, estimate, short
 from report.cells import groups as grouped
 from report.charts import breakeven, latency, matrix, memory, noise, precision, roofline, timeline
-from report.layout import colours, show
-from report.panels import NONE, Panel, Section
+from report.devices import sections as devices
+from report.layout import HATCHES, colours, show
+from report.panels import Panel, Section
 from report.trajectories import largest_difference, loss_names
 
 Palette = Mapping[str, str]
@@ -24,7 +25,6 @@ THROUGHPUT = "throughput_per_s"
 MEMORY = tuple(metric.name for metric in METRICS if metric.unit == "B")
 COSTS = ("joules_per_item", "price_per_million")
 SHOWN_APART = (THROUGHPUT, *MEMORY, *COSTS, *(name for name, _ in figures.PHASES), "cold_start_s")
-HATCHES = {"/": "striped", "x": "crossed", "": "solid"}
 BETTER = {"higher": "Longer is better.", "lower": "Shorter is better."}
 
 
@@ -35,14 +35,14 @@ def sections(place: int, groups: Sequence[Group], palette: Palette) -> list[Sect
         throughput(groups, palette),
         precision.section(groups, palette),
         roofline.section(groups, palette),
-        rates(groups, palette),
-        devices(groups, palette),
-        parts(groups, palette),
-        all_reduces(groups, palette),
+        devices.rates(groups, palette),
+        devices.scaling(groups, palette),
+        devices.parts(groups, palette),
+        devices.all_reduces(groups, palette),
         losses(groups, palette),
         *(of_metric(groups, palette, name) for name in MEMORY),
         memory.section(groups, palette),
-        memory_by_devices(groups, palette),
+        devices.memory_by_devices(groups, palette),
         *(costs(groups, palette, name) for name in COSTS),
         cold_start(groups, palette),
         breakeven.section(groups, palette),
@@ -113,119 +113,6 @@ def _alt(group: Group, name: str) -> str:
         for cell in group.cells
     ]
     return f"Bar chart, {BY_NAME[name].label.lower()} of {group.title}, {group.setting}: {'; '.join(said)}."
-
-
-def devices(groups: Sequence[Group], palette: Palette) -> Section:
-    """How cells scale with their devices."""
-    found = scaling.points(groups)
-    intro = (
-        "The rate of N devices over N times the rate of one device behind the same engine, from the same rounds. Where "
-        "devices exchange nothing a step takes its computation; imbalance is how much longer the slowest device takes "
-        "than their mean, exchange what the step takes on top of that. "
-    )
-    if any(emulated(point.found.cell) for point in found):
-        intro += (
-            "Emulated devices share the cores of one processor: they prove the mathematics, not what hardware does."
-        )
-    panels = [
-        Panel(
-            title=members[0].group.title,
-            setting=scaling.setting(members[0]),
-            caption="Emulated: this is not how hardware scales." if emulated(members[0].found.cell) else "",
-            alt=f"Line chart, efficiency by devices: {'; '.join(scaling.told(point) for point in members)}.",
-            figure=scaling.curve(members, palette),
-        )
-        for members in scaling.charts(found)
-    ]
-    return Section(id="scaling", title="Scaling", intro=intro, panels=panels, table=tables.devices(found))
-
-
-def rates(groups: Sequence[Group], palette: Palette) -> Section:
-    """Throughput by the number of devices, beside what ideal scaling from one device would give."""
-    return by_devices(
-        groups, palette, THROUGHPUT, "scaling-rate", "Throughput by devices",
-        "The rate of all devices together, from one device behind the same engine on; the dotted line of each is N "
-        "times its rate on one device. In weak scaling the batch of a device stays, in strong that of all together.",
-    )  # fmt: skip
-
-
-def memory_by_devices(groups: Sequence[Group], palette: Palette) -> Section:
-    name = memory.metric(groups) or MEMORY[0]
-    return by_devices(
-        groups, palette, name, "memory-devices", "Memory by devices",
-        f"{BY_NAME[name].label} of a cell, by the number of its devices. Shorter is better.",
-    )  # fmt: skip
-
-
-def parts(groups: Sequence[Group], palette: Palette) -> Section:
-    """Where the time of a step on several devices goes."""
-    found = scaling.points(groups)
-    panels = [
-        Panel(
-            title=members[0].group.title,
-            setting=scaling.setting(members[0]),
-            caption="Emulated: this is not how hardware scales." if emulated(members[0].found.cell) else "",
-            alt=f"Stacked bar chart, shares of a step: {'; '.join(_parts_alt(point) for point in members)}.",
-            figure=scaling.parts(members, palette),
-        )
-        for members in scaling.charts(found)
-        if any(point.split for point in members)
-    ]
-    return Section(
-        id="scaling-parts",
-        title="Where a step's time goes",
-        intro="Computation is what a step takes where devices exchange nothing; imbalance how much longer the slowest "
-        "takes than their mean; exchange the rest, which nothing hides. On the right the efficiency.",
-        panels=panels,
-        table=tables.devices(found),
-        key=[(HATCHES[hatch], name) for name, hatch in scaling.PARTS],
-    )
-
-
-def _parts_alt(point: scaling.Point) -> str:
-    said = [
-        f"{name} {NONE if share is None else f'{share:.0f} %'}"
-        for (name, _), share in zip(scaling.PARTS, scaling.shares(point), strict=True)
-    ]
-    return f"{scaling.row_label(point)} {', '.join(said)}"
-
-
-def by_devices(groups: Sequence[Group], palette: Palette, name: str, id: str, title: str, intro: str) -> Section:
-    """A metric over the counts of devices of a sweep, one panel a task, precision and kind of scaling."""
-    found = scaling.series(groups, name)
-    panels = [
-        Panel(
-            title=members[0].group.title,
-            setting=scaling.setting_of(members),
-            caption="Emulated: this is not how hardware scales." if emulated(members[-1].cell.rows[0]) else "",
-            alt=f"Line chart, {title.lower()}: {'; '.join(scaling.said(one, name) for one in members)}.",
-            figure=scaling.counts_curve(members, name, palette),
-        )
-        for members in found
-    ]
-    return Section(id=id, title=title, intro=intro, panels=panels, table=tables.by_devices(found, name))
-
-
-def all_reduces(groups: Sequence[Group], palette: Palette) -> Section:
-    """How fast devices exchange vectors of several sizes."""
-    found = exchanges.exchanges(groups)
-    intro = (
-        "The mean over all devices of a float32 vector, in each framework's own transport, with nothing beside it. The "
-        "bandwidth is the bus bandwidth of nccl-tests, 2·(N − 1)/N times the bytes over the seconds. The odd sizes are "
-        "those of the workloads' gradients. Higher is better."
-    )
-    panels = [
-        Panel(
-            title=exchanges.title(members),
-            setting="all-reduce by size",
-            caption="Emulated: memory of one machine, no link." if emulated(members[0].cell.rows[0]) else "",
-            alt=f"Line chart, bandwidth of all-reduces by size: {'; '.join(exchanges.told(one) for one in members)}.",
-            figure=exchanges.curve(members, palette),
-        )
-        for members in exchanges.charts(found)
-    ]
-    table = tables.all_reduces(found)
-    return Section(id="all-reduce", title="All-reduce", intro=intro, panels=panels, table=table, folded=True)
 
 
 def losses(groups: Sequence[Group], palette: Palette) -> Section:

@@ -8,8 +8,9 @@ from typing import Any
 from bench.record import HARMLESS
 from bench.units import scaled
 from report.cells import FRAMEWORKS, Cell, Group, listed
-from report.frame import Row, text
+from report.frame import Row
 from report.panels import NONE, Line, Table
+from report.values import text
 
 CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]"

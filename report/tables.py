@@ -2,14 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bench.units import digits, interval, scaled, share, shown
+from bench.units import digits, interval, share, shown
 from report.cells import BY_NAME, Cell, Group, estimate, plural, short
-from report.exchanges import Exchange
 from report.figures import PHASES
 from report.panels import NONE, Line, Table
-from report.scaling import Count, Point, percent
-from report.scaling import interval as bounds
-from report.scaling import shares as parts_of
 from report.trajectories import differences, held_against, loss_curves, loss_names
 
 NUMERIC = (
@@ -23,11 +19,11 @@ HASH_DIGITS = 12  # of a proof's key, enough to find it
 
 def summary(groups: Sequence[Group]) -> Table:
     """One line a cell: what was measured, and what proves it."""
-    return _table(
+    return of_cells(
         (group, cell, {
-            "throughput": _shown(group, cell, "throughput_per_s"),
-            "step": _shown(group, cell, "step_s"),
-            "memory over baseline": _shown(group, cell, "host_memory_bytes"),
+            "throughput": in_words(group, cell, "throughput_per_s"),
+            "step": in_words(group, cell, "step_s"),
+            "memory over baseline": in_words(group, cell, "host_memory_bytes"),
             **_parity(cell),
             "repeats": cell.repeats,
         })
@@ -37,9 +33,9 @@ def summary(groups: Sequence[Group]) -> Table:
 
 def metric(groups: Sequence[Group], name: str) -> Table:
     """One line a cell: a metric with its interval."""
-    return _table(
+    return of_cells(
         (group, cell, {
-            "value": _shown(group, cell, name),
+            "value": in_words(group, cell, name),
             "95 % interval": interval(estimate(cell.ok, name), group.unit(name)) or NONE,
             "repeats": cell.repeats,
             "verdict": cell.verdict if cell.ok else NONE,
@@ -51,7 +47,7 @@ def metric(groups: Sequence[Group], name: str) -> Table:
 
 def cold_start(groups: Sequence[Group]) -> Table:
     """One line for each cell and state of the compile cache: the phases before the steady state."""
-    return _table(
+    return of_cells(
         (group, cell, {
             **{BY_NAME[name].label.lower(): shown(estimate(rows, name), "s") for name, _ in PHASES},
             "process": ", ".join(sorted({row["start"] or "?" for row in rows})),
@@ -64,54 +60,9 @@ def cold_start(groups: Sequence[Group]) -> Table:
     )  # fmt: skip
 
 
-def devices(points: Sequence[Point]) -> Table:
-    """One line for each cell on several devices."""
-    return _table((point.group, point.cell, _devices(point)) for point in points)
-
-
-def _devices(point: Point) -> dict[str, str]:
-    split = point.split
-    shares = [NONE if share is None else f"{share:.0f} %" for share in parts_of(point)]
-    return {
-        "rate of a device": _shown(point.group, point.cell, "throughput_per_device_per_s"),
-        "efficiency": percent(point.found.value),
-        "95 % interval": bounds(point.found) or NONE,
-        **dict(zip(("computation", "imbalance", "exchange"), shares, strict=True)),
-        "all-reduce of the gradients": scaled(split.exchange_s, "s") if split else NONE,
-        "bandwidth": scaled(split.bytes_per_s, "B/s") if split else NONE,
-        "repeats": point.cell.repeats,
-    }
-
-
-def by_devices(found: Sequence[Sequence[Count]], name: str) -> Table:
-    """One line for each cell of a sweep: a metric by the number of devices."""
-    return _table(
-        (one.group, one.cell, {
-            "devices": str(one.devices),
-            "value": _shown(one.group, one.cell, name),
-            "95 % interval": interval(one.found, one.group.unit(name)) or NONE,
-            "repeats": one.cell.repeats,
-        })
-        for members in found
-        for one in members
-    )  # fmt: skip
-
-
-def all_reduces(found: Sequence[Exchange]) -> Table:
-    """One line for each framework, number of devices and size."""
-    values = [
-        [one.cell.label, str(one.devices), scaled(one.bytes, "B"), scaled(one.seconds, "s"),
-         scaled(one.bytes_per_s, "B/s")]
-        for one in found
-    ]  # fmt: skip
-    head = ["framework", "devices", "size", "all-reduce", "bandwidth"]
-    lines = [Line(values=line, struck=False) for line in values]
-    return Table(head=head, lines=lines, numeric=frozenset(range(1, len(head))))
-
-
 def losses(groups: Sequence[Group]) -> Table:
     """One line for each cell and loss: where it starts and ends, how far it is from float64's or the first cell's."""
-    return _table(
+    return of_cells(
         (group, cell, {
             "loss": short(name),
             "first": digits(curve[0]),
@@ -151,12 +102,12 @@ def _drift(cell: Cell) -> str:
     return f"{share(found[0]['drift_max'])} in {found[0]['drift_steps'] or '?'} steps" if found else NONE
 
 
-def _shown(group: Group, cell: Cell, name: str) -> str:
+def in_words(group: Group, cell: Cell, name: str) -> str:
     found = estimate(cell.ok, name)
     return shown(found, group.unit(name)) if found else NONE if cell.ok else cell.status
 
 
-def _table(found: Iterable[tuple[Group, Cell, dict[str, str]]]) -> Table:
+def of_cells(found: Iterable[tuple[Group, Cell, dict[str, str]]]) -> Table:
     """A table of values by column, between what was trained in which cell and the setting."""
     rows = list(found)
     columns = list(rows[0][2]) if rows else []

@@ -7,9 +7,10 @@ from typing import Any
 
 from bench.units import scale, scaled
 from report.cells import Cell, Group
-from report.frame import Row, at, finite, inside, items, text
+from report.frame import Row
 from report.layout import DASHES, NEUTRAL, Figure, axis, escaped, plain_layout, whose
 from report.panels import NONE, Line, Panel, Section, Table
+from report.values import at, finite, inside, items, text
 
 OPEN_PANELS = 4  # more are folded
 THROTTLED = "#D93F3F"  # 3:1 and more against both themes

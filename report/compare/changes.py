@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.store import Run
-from report.frame import Row, at, text
+from report.frame import Row
+from report.values import at, text
 
 IGNORED = ("load_1min", "absent")  # of a machine: differs always, or tells nothing
 ASKED = ("command", "seed", "repeats", "min_time_s", "a_a", "target_ci", "samestep")  # of run.json

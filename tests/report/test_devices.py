@@ -7,8 +7,8 @@ import pytest
 
 from bench import store
 from bench.record import Record
-from report import exchanges, scaling
 from report.cells import groups as grouped
+from report.devices import efficiency, exchanges
 from report.frame import frame
 from report.sections import sections
 from tests.report import samples
@@ -28,8 +28,8 @@ def test_the_page_says_how_it_scales_and_that_it_is_emulated(tmp_path: Path) -> 
 
 
 def test_a_curve_has_a_point_for_each_number_of_devices(tmp_path: Path) -> None:
-    (chart,) = scaling.charts(scaling.points(cells_of(tmp_path, samples.swept((2, 4, 8)))))
-    lines = scaling.curve(chart, {})["data"]
+    (chart,) = efficiency.charts(efficiency.points(cells_of(tmp_path, samples.swept((2, 4, 8)))))
+    lines = efficiency.curve(chart, {})["data"]
     assert [line["x"] for line in lines] == [[1, 2, 4, 8]] * 3
     assert all(line["y"][0] == 100 for line in lines)
 

@@ -14,7 +14,7 @@ from bench import store
 from bench.metrics import METRICS
 from bench.store import WrongInput
 from report import exports
-from report.frame import CELL, FLAT
+from report.columns import CELL, FLAT
 from tests.report import samples
 
 

@@ -17,7 +17,8 @@ from bench.record import FIELDS, Record
 from bench.spec import Cell
 from bench.store import Run
 from report import page
-from report.frame import CELL, COLUMNS, FLAT, frame, rows
+from report.columns import CELL, COLUMNS, FLAT
+from report.frame import frame, rows
 from tests.report import samples
 
 ODD: tuple[Any, ...] = (

@@ -4,26 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.stats import Estimate, scaling
+from bench.stats import scaling
 from bench.stats.scaling import Efficiency, Sample, Split
-from bench.units import scale, shown
-from report.cells import CELL, Group, emulated, estimate, plural, short
+from bench.units import scaled
+from report.cells import CELL, Group, emulated, short
 from report.cells import Cell as CellOf
-from report.frame import Row, measurable
+from report.frame import Row
 from report.layout import (
     NEUTRAL,
     Figure,
     axis,
-    bounds,
-    curve_layout,
     escaped,
     hatched,
-    hover,
-    look,
     plain_layout,
     row_layout,
     whose,
 )  # fmt: skip
+from report.panels import NONE, Table
+from report.tables import in_words, of_cells
+from report.values import measurable
 
 TOGETHER = ("workload", "size", "precision", "platform", "scaling", "optimizer", "input", "seed")  # in one chart
 HEIGHT_PX = 300
@@ -188,104 +187,28 @@ def interval(found: Efficiency) -> str:
     return "" if found.low is None or found.high is None else f"{100 * found.low:.1f} to {percent(found.high)}"
 
 
-def setting(point: Point) -> str:
+def setting(row: Mapping[str, Any]) -> str:
     """What a chart's cells have in common."""
-    row = point.found.cell
     kind = "emulated cpu devices" if emulated(row) else f"{row['platform']} devices"
     return ", ".join(
         short(str(part)) for part in (row["precision"], f"{row['scaling']} scaling", row["optimizer"], kind)
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Count:
-    """A cell of a sweep, with a metric's value."""
-
-    group: Group
-    cell: CellOf
-    found: Estimate
-
-    @property
-    def devices(self) -> int:
-        return self.cell.rows[0]["devices"]
+def table(points: Sequence[Point]) -> Table:
+    """One line for each cell on several devices."""
+    return of_cells((point.group, point.cell, _values(point)) for point in points)
 
 
-def series(groups: Sequence[Group], metric: str) -> list[list[Count]]:
-    """The cells behind an engine for several devices that have the metric, chart by chart, fewest devices first.
-
-    The base on one device belongs to weak and to strong scaling, and stands in the charts of both.
-    """
-    found: dict[str, list[Count]] = {}
-    bases: list[Count] = []
-    for group in groups:
-        for cell in group.cells if group.first["engine"] == "distributed" else ():
-            value = estimate(cell.ok, metric)
-            if not value or not cell.ranked or not isinstance(group.first["devices"], int):
-                continue
-            count = Count(group=group, cell=cell, found=value)
-            if count.devices == 1:
-                bases.append(count)
-            else:
-                found.setdefault(repr([group.first[name] for name in TOGETHER]), []).append(count)
-    for members in found.values():
-        kinds = {(one.cell.label, one.group.first["spec_hash"], base_batch(one)) for one in members}
-        like = [one for one in bases if same_but_scaling(one, members[0])]
-        members += [
-            one
-            for one in like
-            if (one.cell.label, one.group.first["spec_hash"], one.group.first["global_batch"]) in kinds
-        ]
-        members.sort(key=lambda one: one.devices)
-    return list(found.values())
-
-
-def base_batch(one: Count) -> int:
-    """The batch of the base that a cell is held against."""
-    row = one.cell.rows[0]
-    return row["global_batch" if row["scaling"] == "strong" else "batch_per_device"]
-
-
-def same_but_scaling(one: Count, other: Count) -> bool:
-    return all(one.group.first[name] == other.group.first[name] for name in TOGETHER if name != "scaling")
-
-
-def counts_curve(members: Sequence[Count], metric: str, palette: Mapping[str, str]) -> Figure:
-    """A metric by the number of devices, a line for each framework and variant; of a rate the ideal line too."""
-    counts = sorted({one.devices for one in members})
-    unit = members[0].group.unit(metric)
-    factor, name = scale([one.found.high or one.found.mean for one in members], unit)
-    by_label: dict[str, list[Count]] = {}
-    for one in members:
-        by_label.setdefault(one.cell.label, []).append(one)
-    traces: list[dict[str, Any]] = []
-    for place, of_label in enumerate(by_label.values()):
-        style = look(of_label[0].cell, place, palette)
-        traces.append({
-            "type": "scatter", "mode": "lines+markers", "name": escaped(of_label[0].cell.label),
-            "x": [one.devices for one in of_label], "y": [one.found.mean / factor for one in of_label],
-            "error_y": bounds([one.found for one in of_label], factor), **style,
-            "meta": whose([one.cell for one in of_label]), "hoverinfo": "text",
-            "hovertext": [hover(one.cell, said(one, metric), one.found, unit) for one in of_label],
-        })  # fmt: skip
-        base = of_label[0]
-        if metric == "throughput_per_s" and base.devices == 1:
-            traces.append({
-                "type": "scatter", "mode": "lines", "name": f"ideal, {escaped(base.cell.label)}", "showlegend": False,
-                "x": counts, "y": [n * base.found.mean / factor for n in counts], "hoverinfo": "skip",
-                "line": {"color": style["line"]["color"], "width": 1, "dash": "dot"}, "meta": whose(base.cell),
-            })  # fmt: skip
-    x = axis("devices") | {"type": "log", "tickvals": counts, "ticktext": [str(one) for one in counts]}
-    return {"data": traces, "layout": curve_layout(x, axis(name) | {"rangemode": "tozero"}, HEIGHT_PX)}
-
-
-def said(one: Count, metric: str) -> str:
-    """A point in words."""
-    return f"{one.cell.label}, {plural(one.devices, 'device')}: {shown(one.found, one.group.unit(metric))}"
-
-
-def setting_of(members: Sequence[Count]) -> str:
-    row = members[-1].cell.rows[0]
-    kind = "emulated cpu devices" if emulated(row) else f"{row['platform']} devices"
-    return ", ".join(
-        short(str(part)) for part in (row["precision"], f"{row['scaling']} scaling", row["optimizer"], kind)
-    )
+def _values(point: Point) -> dict[str, str]:
+    split = point.split
+    parts = [NONE if share is None else f"{share:.0f} %" for share in shares(point)]
+    return {
+        "rate of a device": in_words(point.group, point.cell, "throughput_per_device_per_s"),
+        "efficiency": percent(point.found.value),
+        "95 % interval": interval(point.found) or NONE,
+        **dict(zip(("computation", "imbalance", "exchange"), parts, strict=True)),
+        "all-reduce of the gradients": scaled(split.exchange_s, "s") if split else NONE,
+        "bandwidth": scaled(split.bytes_per_s, "B/s") if split else NONE,
+        "repeats": point.cell.repeats,
+    }

@@ -7,8 +7,10 @@ from typing import Any
 
 from bench.units import scaled
 from report.cells import Cell, Group, emulated
-from report.frame import Row, measurable
+from report.frame import Row
 from report.layout import NEUTRAL, Figure, axis, escaped, plain_layout, whose
+from report.panels import Line, Table
+from report.values import measurable
 
 HEIGHT_PX = 300
 
@@ -101,3 +103,15 @@ def line(members: Sequence[Exchange], palette: Mapping[str, str]) -> dict[str, A
 def told(one: Exchange) -> str:
     """A point in words."""
     return f"{one.cell.label}, {scaled(one.bytes, 'B')}: {scaled(one.seconds, 's')}, {scaled(one.bytes_per_s, 'B/s')}"
+
+
+def table(found: Sequence[Exchange]) -> Table:
+    """One line for each framework, number of devices and size."""
+    values = [
+        [one.cell.label, str(one.devices), scaled(one.bytes, "B"), scaled(one.seconds, "s"),
+         scaled(one.bytes_per_s, "B/s")]
+        for one in found
+    ]  # fmt: skip
+    head = ["framework", "devices", "size", "all-reduce", "bandwidth"]
+    lines = [Line(values=line, struck=False) for line in values]
+    return Table(head=head, lines=lines, numeric=frozenset(range(1, len(head))))
