@@ -163,7 +163,8 @@ class Runner:
             "item": workload.item,
             "flops_per_step": workload.flops_per_step,
             "machine": self.fingerprint,
-            "versions": manifest.software() | {"samestep": __version__} | outcome.fields.pop("versions", {}),
+            # As the packages name them, which resuming compares: PyTorch calls 2.11.0 from PyPI 2.11.0+cu130 itself
+            "versions": outcome.fields.pop("versions", {}) | manifest.software() | {"samestep": __version__},
             "flags": manifest.variables(self.request(cell, job.repeat)),
             "data": {"name": workload.data, "sha256": data_hash},
         }

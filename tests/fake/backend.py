@@ -90,4 +90,4 @@ def threads() -> dict[str, int | None]:
 
 def versions() -> dict[str, str]:
     fail_in("versions")
-    return {"numpy": np.__version__}
+    return {"numpy": f"{np.__version__}+build"}  # as PyTorch names a build that its package does not
