@@ -26,7 +26,12 @@ DRIFTS = {f"drift('eager', {workload!r}, 'bf16')": 2e-3 for workload in WORKLOAD
 }
 PLANTED = {f"planted({optimizer!r})": optimizer for optimizer in ("adamw", "sgd", "rmsprop", "adamw+clip+cosine")}
 FORMS = {f"forms_of_16_bits({workload!r})": workload for workload in WORKLOADS}
+CHOSEN = {
+    "chosen('eager', True)": True, "chosen('eager', False)": True,
+    "chosen('compile', True)": True, "chosen('compile', False)": False,
+}  # fmt: skip
 ALONE = ("probed('eager', 'autoencoder', 'fp16')", "gradients('bf16')", "bias_sums('bf16')", "attention()", "growth()",
+         *CHOSEN,
          "overflow()", "planted_tf32()", "planted_sums_of_16_bits()")  # fmt: skip
 TRIALS = (*FORMS, *PRODUCTS, *DRIFTS, *PLANTED, *ALONE)
 
@@ -99,6 +104,11 @@ def test_gradients_of_biases_are_sums_in_float32(found: dict[str, Any]) -> None:
 @pytest.mark.parametrize("trial", FORMS)
 def test_forms_of_16_bits_are_the_proven_function(found: dict[str, Any], trial: str) -> None:
     assert found[trial] < 1e-12
+
+
+@pytest.mark.parametrize("trial", CHOSEN)
+def test_attention_is_fused_unless_the_compiler_mistakes_its_type(found: dict[str, Any], trial: str) -> None:
+    assert found[trial] == CHOSEN[trial]
 
 
 def test_attention_of_16_bits_is_the_proven_one(found: dict[str, Any]) -> None:

@@ -164,6 +164,14 @@ def attention() -> dict[str, float]:
     return {name: float(np.abs(written[name] - fused[name]).max()) for name in written}
 
 
+def chosen(variant: str, compiles: bool) -> bool:
+    """Whether attention in float64 is the fused kernel, where the compiler knows its type and where it does not."""
+    honest, lm.fused_compiles = lm.fused_compiles, lambda: compiles
+    attend = lm.attention_for(request_for("lm", "fp64", variant), context=4)
+    lm.fused_compiles = honest
+    return attend is lm.fused_attention
+
+
 def planted(optimizer: str) -> dict[str, Any]:
     """Five updates of the language model in fp16, the first and the fourth with a gradient that is not finite."""
     training = Trained(request_for("lm", "fp16", optimizer=optimizer))
