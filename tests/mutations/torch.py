@@ -118,9 +118,7 @@ EDITS: dict[str, tuple[Edit, ...] | str] = {
     "kernel-not-flipped": edit(
         "layers.py", "F.conv_transpose2d(x_BIHW, w_IOHW,", "F.conv_transpose2d(x_BIHW, w_IOHW.flip(2, 3),"
     ),
-    "leaky-slope": edit(
-        "gan.py", "F.leaky_relu(x_BCHW, self.leak, inplace=True)", "F.leaky_relu(x_BCHW, inplace=True)"
-    ),
+    "leaky-slope": edit("gan.py", "layers.leaky_relu(x_BCHW, self.leak)", "layers.leaky_relu(x_BCHW, 0.01)"),
     "tanh-left-out": edit("gan.py", "torch.tanh(self.convs[-1](h_BCHW))", "self.convs[-1](h_BCHW)"),
     "generator-through-old-discriminator": edit("gan.py", UPDATE_D, "".join(UPDATE_D.splitlines(keepends=True)[::-1])),
     "noise-reused": edit("gan.py", 'state.g_loss(batch["z_g"])', 'state.g_loss(batch["z_d"])'),
