@@ -22,6 +22,7 @@ from bench.record import Record
 ROOT = Path(__file__).parents[2]
 MARK = "SAMESTEP_FAULTS"  # in the environment of the runner, and so of all that comes of it
 PATIENCE_S = 120.0  # until a test gives up
+SIGNALS = ("env", "--default-signal=HUP,INT")  # which `nohup` and a shell's background have the tests ignore
 
 
 @dataclass(kw_only=True)
@@ -47,7 +48,7 @@ class Place:
         own |= {"FAKE_PORT_FILE": self.port_file, "FAKE_HANGING_FILE": self.hanging_file}
         command = [sys.executable, "-m", "tests.faults.runner", str(self.run), json.dumps(options)]
         return subprocess.Popen(
-            [*before, *(private_shm(self.shm) if may_mount() else ()), *command],
+            [*SIGNALS, *before, *(private_shm(self.shm) if may_mount() else ()), *command],
             env={**os.environ, **{name: str(value) for name, value in own.items()}, **(environment or {})},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
