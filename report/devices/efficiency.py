@@ -7,8 +7,7 @@ from typing import Any
 from bench.stats import scaling
 from bench.stats.scaling import Efficiency, Sample, Split
 from bench.units import scaled
-from report.cells import CELL, Group, emulated, short
-from report.cells import Cell as CellOf
+from report.cells import CELL, Cell, Group, emulated, short
 from report.frame import Row
 from report.layout import (
     NEUTRAL,
@@ -33,7 +32,7 @@ class Point:
     """A cell on several devices."""
 
     group: Group
-    cell: CellOf
+    cell: Cell
     found: Efficiency
     split: Split | None
 
@@ -67,7 +66,7 @@ def samples(rows: Iterable[Row]) -> Iterable[Sample]:
             yield Sample(cell=cell, round=(row["run"], row["repeat"]), step_s=row["step_s"])
 
 
-def split_of(cell: CellOf) -> Split | None:
+def split_of(cell: Cell) -> Split | None:
     """From the first repeat that has it; a stranger's record may hold anything."""
     for row in cell.ok:
         try:

@@ -6,7 +6,7 @@ from typing import Any
 from report.cells import BY_NAME, Group, emulated
 from report.charts import memory
 from report.devices import counts, efficiency, exchanges
-from report.layout import HATCHES
+from report.layout import HATCHES, Figure
 from report.panels import NONE, Panel, Section
 
 Palette = Mapping[str, str]
@@ -25,20 +25,21 @@ def scaling(groups: Sequence[Group], palette: Palette) -> Section:
             "Emulated devices share the cores of one processor: they prove the mathematics, not what hardware does."
         )
     panels = [
-        Panel(
-            title=members[0].group.title,
-            setting=efficiency.setting(members[0].found.cell),
-            caption=caveat(members[0].found.cell),
-            alt=f"Line chart, efficiency by devices: {'; '.join(efficiency.told(point) for point in members)}.",
-            figure=efficiency.curve(members, palette),
+        panel(
+            members[0].group,
+            members[0].found.cell,
+            f"Line chart, efficiency by devices: {'; '.join(efficiency.told(point) for point in members)}.",
+            efficiency.curve(members, palette),
         )
         for members in efficiency.charts(found)
     ]
     return Section(id="scaling", title="Scaling", intro=intro, panels=panels, table=efficiency.table(found))
 
 
-def caveat(row: Mapping[str, Any]) -> str:
-    return "Emulated: this is not how hardware scales." if emulated(row) else ""
+def panel(group: Group, row: Mapping[str, Any], alt: str, figure: Figure) -> Panel:
+    """A chart of cells that differ in their number of devices, of which `row` is one."""
+    caption = "Emulated: this is not how hardware scales." if emulated(row) else ""
+    return Panel(title=group.title, setting=efficiency.setting(row), caption=caption, alt=alt, figure=figure)
 
 
 def rates(groups: Sequence[Group], palette: Palette) -> Section:
@@ -62,12 +63,11 @@ def parts(groups: Sequence[Group], palette: Palette) -> Section:
     """Where the time of a step on several devices goes."""
     found = efficiency.points(groups)
     panels = [
-        Panel(
-            title=members[0].group.title,
-            setting=efficiency.setting(members[0].found.cell),
-            caption=caveat(members[0].found.cell),
-            alt=f"Stacked bar chart, shares of a step: {'; '.join(_parts_alt(point) for point in members)}.",
-            figure=efficiency.parts(members, palette),
+        panel(
+            members[0].group,
+            members[0].found.cell,
+            f"Stacked bar chart, shares of a step: {'; '.join(_parts_alt(point) for point in members)}.",
+            efficiency.parts(members, palette),
         )
         for members in efficiency.charts(found)
         if any(point.split for point in members)
@@ -92,15 +92,14 @@ def _parts_alt(point: efficiency.Point) -> str:
 
 
 def by_devices(groups: Sequence[Group], palette: Palette, name: str, id: str, title: str, intro: str) -> Section:
-    """A metric over the counts of devices of a sweep, one panel a task, precision and kind of efficiency."""
+    """A metric over the counts of devices of a sweep, one panel a task, precision and kind of scaling."""
     found = counts.series(groups, name)
     panels = [
-        Panel(
-            title=members[0].group.title,
-            setting=efficiency.setting(members[-1].cell.rows[0]),
-            caption=caveat(members[-1].cell.rows[0]),
-            alt=f"Line chart, {title.lower()}: {'; '.join(counts.said(one, name) for one in members)}.",
-            figure=counts.curve(members, name, palette),
+        panel(
+            members[0].group,
+            members[-1].cell.rows[0],
+            f"Line chart, {title.lower()}: {'; '.join(counts.said(one, name) for one in members)}.",
+            counts.curve(members, name, palette),
         )
         for members in found
     ]
