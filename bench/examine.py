@@ -1,5 +1,6 @@
 """What is found of a cell beside its time: memory, its products' precision, kernels' errors, what was on, its state."""
 
+import importlib
 import os
 import time
 from collections.abc import Generator
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.machine import memory
+from bench.machine import environment, memory
 from bench.machine.memory import HostMemory
 from bench.precision import SIGNIFICANT_BITS
 
@@ -24,6 +25,10 @@ class Found:
     fields: dict[str, Any]
     reasons: dict[str, str] = field(default_factory=dict[str, str])
     phase: str = "import"
+
+    def copied(self) -> "Found":
+        """The same, which can be added to without changing this."""
+        return Found(fields=dict(self.fields), reasons=dict(self.reasons), phase=self.phase)
 
     @contextmanager
     def timed(self, phase: str) -> Generator[None]:
@@ -100,8 +105,8 @@ def measured_memory(backend: Any, host: HostMemory, found: Found) -> Generator[N
     found.reasons["memory_bytes.host_steady"] = memory.NO_PROC if host.peak is None else memory.NO_RESET
 
 
-def describe(training: "Training", backend: Any, code: Any, found: Found) -> None:
-    """The rest of the record that only this process can tell: ranks, threads, what was on."""
+def describe(training: "Training", backend: Any, code: Any, found: Found, package: str) -> None:
+    """Add what only this process can tell of itself: ranks, threads, optimizations, versions, variables."""
     host_peak = found.fields.get("memory_bytes", {}).get("host_peak")
     windows_s = found.fields.pop("own_s", [])
     found.fields["ranks"] = [rank | {"window_s": windows_s, "host_peak": host_peak} for rank in found.fields["ranks"]]
@@ -112,6 +117,8 @@ def describe(training: "Training", backend: Any, code: Any, found: Found) -> Non
     found.reasons["threads"] = "the runtime does not tell"
     found.fields["optimisations"] = code.optimisations(training.state)
     found.fields["versions"] = backend.versions()
+    manifest = importlib.import_module(f"{package}.manifest")
+    found.fields["flags"] = environment.recorded(os.environ, manifest.ENVIRONMENT)
 
 
 def save_state(request: "Request", code: Any, state: Any) -> None:

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -33,6 +34,18 @@ GUARD_S = 30.0  # for the guard to end once all is done
 LOOK_S = 1.0  # between looks at the size of a log, while a cell runs
 
 Key = tuple[str, ...]  # of a template: the framework's name, its Python, and the variables in its environment
+
+
+@dataclass(kw_only=True)
+class Started:
+    """A cell whose processes were started, or could not be."""
+
+    log: Path
+    before: set[int]  # the runner's children that are none of its
+    earlier: oom.Before
+    pids: list[int] = field(default_factory=list[int])  # by rank
+    folders: list[Path] = field(default_factory=list[Path])
+    fault: Outcome | None = None  # why they could not be
 
 
 class Launcher:
@@ -79,32 +92,54 @@ class Launcher:
 
         The code that it runs is that of `instead`, if that is given, where else that of its own implementation.
         """
+        started = self.start(request, log, instead)
+        try:
+            return self.finish(started, timeout_s)
+        except BaseException:
+            self.abandon(started)
+            raise
+
+    def start(self, request: Request, log: Path, instead: Manifest | None = None) -> Started:
+        """Start the processes of a cell, or say why they cannot be started."""
         manifest = instead or self.manifests[request.cell.impl]
         requests = ranks.requests(request, manifest.processes(request.cell))
-        pids: list[int] = []
-        before, earlier = children() - self.running, oom.Before.of(log)
+        started = Started(log=log, before=children() - self.running, earlier=oom.Before.of(log))
         try:
             files = [handover.write_request(one) for one in requests]
+            started.folders = [file.parent for file in files]
             with self.lock:
                 for one, file in zip(requests, files, strict=True):
-                    pids.append(self._start(one, manifest, file, log, before))
-                    self.running.add(pids[-1])
-            outcome = ranks.joined(finish(pids, timeout_s, [file.parent for file in files], log))
+                    started.pids.append(self._start(one, manifest, file, log, started.before))
+                    self.running.add(started.pids[-1])
         except TimeoutError as error:
-            outcome = Outcome.failed("timeout", str(error))
+            started.fault = Outcome.failed("timeout", str(error))
         except OSError as error:
-            outcome = Outcome.failed("crashed", str(error))
+            started.fault = Outcome.failed("crashed", str(error))
+        except BaseException:
+            self.abandon(started)
+            raise
+        return started
+
+    def finish(self, started: Started, timeout_s: float) -> Outcome:
+        """Wait for the end of a cell; nothing of it is left running. Says what the processes wrote, or how they failed."""
+        try:
+            told = started.fault or ranks.joined(finish(started.pids, timeout_s, started.folders, started.log))
         except (LookupError, TypeError, ValueError) as error:  # of what ranks wrote and what does not fit together
-            outcome = Outcome.failed("crashed", f"the cell wrote records that make no sense: {error!r}")
-        finally:
-            with self.lock:
-                self.running -= set(pids)
-                self._sweep(before)
-        handover.trim(log)
-        if not outcome.ok:
-            outcome = oom.explained(outcome, earlier, log)
-            outcome.fields["log_tail"] = handover.tail(log)
-        return outcome
+            told = Outcome.failed("crashed", f"the cell wrote records that make no sense: {error!r}")
+        except OSError as error:
+            told = Outcome.failed("crashed", str(error))
+        self.abandon(started)
+        handover.trim(started.log)
+        if not told.ok:
+            told = oom.explained(told, started.earlier, started.log)
+            told.fields["log_tail"] = handover.tail(started.log)
+        return told
+
+    def abandon(self, started: Started) -> None:
+        """End what is left of a cell."""
+        with self.lock:
+            self.running -= set(started.pids)
+            self._sweep(started.before)
 
     def start_sampler(self, platform: str) -> "subprocess.Popen[bytes]":
         """A process that reads counters of energy; to be started before any cell, so that none is taken for its own."""
@@ -112,11 +147,7 @@ class Launcher:
 
     def processes(self) -> set[int]:
         """Ids of the processes of all cells that run now."""
-        found: set[int] = set(self.running)
-        for pid in self.running.copy():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found |= {child.pid for child in psutil.Process(pid).children(recursive=True)}
-        return found
+        return with_descendants(self.running.copy())
 
     def stop(self) -> None:
         """End the cells that are running, so that the threads which wait for them go on; no other will start."""
@@ -224,6 +255,15 @@ class Launcher:
             if places and not (code / name).exists():
                 (code / name).symlink_to(places[0], target_is_directory=True)
         return str(code)
+
+
+def with_descendants(pids: Collection[int]) -> set[int]:
+    """Ids of some processes and of all that they have started."""
+    found = set(pids)
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found |= {child.pid for child in psutil.Process(pid).children(recursive=True)}
+    return found
 
 
 def finish(pids: Sequence[int], timeout_s: float, folders: Sequence[Path], log: Path) -> list[Outcome]:

@@ -1,28 +1,30 @@
-"""The clock: warm-up, calibrated windows, the check that waiting really waited, latency.
+"""The clock: warm-up, calibrated windows, the wait check, latency.
 
-The harness owns the loop, the clock, synchronisation and garbage collection; an implementation
-owns the step. What is timed is dispatching k steps and then waiting for the last of them.
+The harness owns the loop, the clock, synchronization and garbage collection; an implementation owns the step. A window
+times the dispatch of k steps and the wait for the last of them. Windows follow each other, or are taken in visits: the
+runner calls on several live cells in turn, so that each cell's windows are seconds apart.
 """
 
 import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from bench import waits
 from bench.machine import noise
 from bench.machine.noise import Meter
 from bench.spec import Request
+from bench.waits import Caches, Wait
 
 Clock = Callable[[], float]
 Numbers = Sequence[float]
 Gather = Callable[[Numbers], Sequence[Numbers]]  # this process's numbers -> those of all, by rank; waits for them
 SYNC_SHARE = 0.01  # waiting for an idle device may cost this share of a window
-CHECK_SHARE = 0.01  # waiting again, through another door, may take this share of a window
-CHECK_S = 1e-3  # or this long, whichever is more
+SPARE = 1.2  # windows are planned so much longer than needed, as steps may turn faster
 
 
 def alone(numbers: Numbers) -> Sequence[Numbers]:
@@ -38,7 +40,7 @@ class Training:
     state: Any
     feed: Callable[[int], Any]  # number of the step -> its batch
     sync: Callable[[Any], None]  # wait for everything in a structure of device values
-    peek: Callable[[Any, Any], None]  # (state, losses): wait through another door, by reading values to the host
+    peek: Callable[[Any, Any], None]  # (state, losses): read some of their values to the host, which waits too
     gather: Gather = alone  # processes of one cell take the same steps: what decides on them is gathered
     done: int = 0  # steps so far
     losses: Any = None  # of the last step, on the device
@@ -65,89 +67,157 @@ class Window:
     steps: int
     begin_s: float  # by the clock of this process
     seconds: float  # of the slowest process
-    own_s: float  # of this process
-    rewait_s: float  # that waiting again took
+    wait: Wait  # of this process
     cpu: dict[str, float | None]  # seconds of the cores in the meantime, as `bench.machine.noise` splits them
+
+    @property
+    def own_s(self) -> float:
+        """Seconds of this process."""
+        return self.wait.window_s
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The window as a record holds it."""
+        waited = {"rewait_s": self.wait.rewait_s, "control_s": self.wait.control_s}
+        return {"steps": self.steps, "begin_s": self.begin_s, "seconds": self.seconds, **waited, **self.cpu}
+
+
+class Visits(Protocol):
+    """Calls of the runner for one window each."""
+
+    def __iter__(self) -> Iterator[None]: ...
+    def tell(self, content: dict[str, Any]) -> None: ...
+
+
+@dataclass(kw_only=True)
+class Stopwatch:
+    """Takes the windows of one training."""
+
+    training: Training
+    clock: Clock = time.perf_counter
+    meter: Meter | None = None
+    caches: Caches | None = None
+
+    def __post_init__(self) -> None:
+        cores = noise.cores_of_process()
+        self.meter = self.meter or Meter(read=lambda: noise.usage(cores))
+        self.caches = self.caches or Caches()
+
+    def window(self, steps: int, together: bool = False) -> Window:
+        """Time some steps, then read their values twice; what is none of theirs comes before and after.
+
+        Before the first reading nothing may come between: work that was not waited for would go on meanwhile. But where
+        the cell's processes share the cores (`together`) all of them finish first: else one reads beside another's
+        steps.
+        """
+        training, clock = self.training, self.clock
+        assert self.meter and self.caches
+        self.meter.start()
+        training.gather([])
+        start = clock()
+        training.advance(steps)
+        training.wait()
+        own_s = clock() - start
+        if together:
+            training.gather([])
+        rewait_s = self._reading_s()
+        cpu = self.meter.stop()
+        self.caches.fill()
+        wait = Wait(window_s=own_s, rewait_s=rewait_s, control_s=self._reading_s())
+        return Window(steps=steps, begin_s=start, seconds=training.slowest(own_s), wait=wait, cpu=cpu)
+
+    def _reading_s(self) -> float:
+        start = self.clock()
+        self.training.peek(self.training.state, self.training.losses)
+        return self.clock() - start
+
+    def idle_sync_s(self) -> float:
+        """Seconds that waiting for an idle device takes, the median of five."""
+        self.training.wait()
+        costs: list[float] = []
+        for _ in range(5):
+            start = self.clock()
+            self.training.wait()
+            costs.append(self.clock() - start)
+        return self.training.slowest(statistics.median(costs))
 
 
 def steady_state(
-    training: Training, request: Request, clock: Clock = time.perf_counter, meter: Meter | None = None
+    training: Training,
+    request: Request,
+    visits: Visits | None = None,
+    clock: Clock = time.perf_counter,
+    meter: Meter | None = None,
+    caches: Caches | None = None,
 ) -> dict[str, Any]:
-    """Windows and latency of a warmed-up training, with the sync check: those fields of its record.
+    """Windows and latency of a warmed-up training, with the wait check: those fields of its record.
 
     The status is `invalid`, with a reason, where the check failed.
     """
-    cores = noise.cores_of_process()
-    meter = meter or Meter(read=lambda: noise.usage(cores))
+    watch = Stopwatch(training=training, clock=clock, meter=meter, caches=caches)
     with no_collection():
-        windows = measure_windows(training, request, clock, meter)
+        windows = visited_windows(watch, request, visits) if visits else measure_windows(watch, request)
+        checked = [window.wait for window in windows]
+        while training.slowest(float(waits.suspected(checked))):
+            checked.append(watch.window(windows[-1].steps, request.cell.emulated).wait)
         latency_s = measure_latency(training, request, clock)
-    shares = [window.rewait_s / window.own_s for window in windows]
-    fault = sync_fault([window.own_s for window in windows], [window.rewait_s for window in windows])
+    fault = waits.fault(checked)
     return {
         "status": "invalid" if fault else "ok",
         "reason": fault,
-        "windows": [
-            {"steps": window.steps, "begin_s": window.begin_s, "seconds": window.seconds, **window.cpu}
-            for window in windows
-        ],
+        "windows": [window.fields for window in windows],
         "own_s": [window.own_s for window in windows],
-        "latency_s": latency_s,
-        "sync_check": {"median_share": statistics.median(shares), "max_share": max(shares)},
+        "latency_s": latency_s or None,
+        "sync_check": waits.summary(checked),
     }
 
 
-def measure_windows(training: Training, request: Request, clock: Clock, meter: Meter) -> list[Window]:
-    """Time windows until there are enough of them, and enough seconds in all.
+def measure_windows(watch: Stopwatch, request: Request) -> list[Window]:
+    """Time windows one after another until there are enough of them, and enough seconds in all.
 
     A window that comes out too short for its own clock and sync starts the list anew with longer ones, so that
     no window is left out for being fast.
     """
     if request.window_steps:
-        return [
-            measure_window(training, request, request.window_steps, clock, meter) for _ in range(request.min_windows)
-        ]
-    least_s = max(request.window_s, _idle_sync_s(training, clock) / SYNC_SHARE)
+        together = request.cell.emulated
+        return [watch.window(request.window_steps, together) for _ in range(request.min_windows)]
+    least_s = shortest_s(watch, request)
     steps, windows = 1, list[Window]()
     while len(windows) < request.min_windows or sum(window.seconds for window in windows) < request.min_time_s:
-        window = measure_window(training, request, steps, clock, meter)
+        window = watch.window(steps)
         if window.seconds < least_s:
-            windows = []
-            steps = max(steps + 1, min(10 * steps, math.ceil(1.2 * steps * least_s / max(window.seconds, 1e-9))))
+            windows, steps = [], longer(steps, window.seconds, least_s)
         else:
             windows.append(window)
     return windows
 
 
-def measure_window(training: Training, request: Request, steps: int, clock: Clock, meter: Meter) -> Window:
-    """Time some steps. What takes time and is none of theirs, such as reading the meter, comes before and after.
+def visited_windows(watch: Stopwatch, request: Request, visits: Visits) -> list[Window]:
+    """Time one window a visit, behind one untimed step, until the runner calls no more.
 
-    Before waiting again nothing may come between: work that was not waited for would go on meanwhile. But where the
-    cell's processes share the cores all of them finish first, as else one waits again beside another's steps.
+    How many steps a window has is settled before the first visit, with room for steps that turn twice as fast.
     """
-    meter.start()
-    training.gather([])
-    start = clock()
-    training.advance(steps)
-    training.wait()
-    own_s = clock() - start
-    if request.cell.emulated:
-        training.gather([])
-    end = clock()
-    training.peek(training.state, training.losses)
-    rewait_s, cpu = clock() - end, meter.stop()
-    slowest_s = training.slowest(own_s)
-    return Window(steps=steps, begin_s=start, seconds=slowest_s, own_s=own_s, rewait_s=rewait_s, cpu=cpu)
+    least_s, steps = 2.0 * shortest_s(watch, request), 1
+    while (window := watch.window(steps)).seconds < least_s:
+        steps = longer(steps, window.seconds, least_s)
+    windows: list[Window] = []
+    visits.tell({"steps": steps, "window_s": window.seconds})
+    for _ in visits:
+        watch.training.advance(1)
+        watch.training.wait()
+        windows.append(watch.window(steps))
+        visits.tell(windows[-1].fields)
+    return windows
 
 
-def _idle_sync_s(training: Training, clock: Clock) -> float:
-    training.wait()
-    costs: list[float] = []
-    for _ in range(5):
-        start = clock()
-        training.wait()
-        costs.append(clock() - start)
-    return training.slowest(statistics.median(costs))
+def shortest_s(watch: Stopwatch, request: Request) -> float:
+    """Seconds that a window must last, so that its wait does not count."""
+    return max(request.window_s, watch.idle_sync_s() / SYNC_SHARE)
+
+
+def longer(steps: int, seconds: float, least_s: float) -> int:
+    """Steps of the next window, after one of `seconds` was too short."""
+    return max(steps + 1, min(10 * steps, math.ceil(SPARE * steps * least_s / max(seconds, 1e-9))))
 
 
 def measure_latency(training: Training, request: Request, clock: Clock) -> list[float]:
@@ -163,14 +233,6 @@ def measure_latency(training: Training, request: Request, clock: Clock) -> list[
         training.wait()
         samples.append(training.slowest(clock() - start))
     return samples
-
-
-def sync_fault(windows_s: list[float], rewaits_s: list[float]) -> str | None:
-    """Why the windows cannot be trusted, or None: after an honest wait there is nothing left to wait for."""
-    window_s, rewait_s = statistics.median(windows_s), statistics.median(rewaits_s)
-    if rewait_s <= max(CHECK_SHARE * window_s, CHECK_S):
-        return None
-    return f"after a window of {window_s:.3g} s, waiting again took {rewait_s:.3g} s more: sync does not wait"
 
 
 @contextmanager

@@ -163,6 +163,14 @@ def rounds(cells: Sequence[Cell], repeats: Iterable[int], seed: int) -> Iterator
         yield from (Job(cell=cell, repeat=repeat) for cell in shuffled)
 
 
+def takes_turns(cell: Cell) -> bool:
+    """Whether a cell can be alive beside others without disturbing them, or being disturbed.
+
+    Accelerators' memory is preallocated, and ranks or an emulated mesh keep the cores busy while they wait.
+    """
+    return cell.platform == "cpu" and cell.devices == 1
+
+
 def warm_up_steps(cell: Cell) -> int:
     """Steps before anything is timed."""
     return EMULATED_STEPS if cell.emulated else WARM_UP_STEPS.get(cell.size, 20)

@@ -5,6 +5,7 @@ import ctypes
 import os
 import select
 import subprocess
+import sys
 import time
 from collections.abc import Collection
 
@@ -75,6 +76,19 @@ def sweep(known: set[int]) -> None:
 def children() -> set[int]:
     """Process ids of the runner's own children."""
     return {child.pid for child in psutil.Process().children()}
+
+
+def cpu_s(pid: int) -> float | None:
+    """Processor seconds that a process has used, to the nanosecond; None where the system does not tell of others.
+
+    Linux names another process's clock by its id: see clock_getcpuclockid(3).
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return None
 
 
 def name_of(pid: int) -> str:

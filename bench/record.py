@@ -20,7 +20,9 @@ Record = dict[str, Any]
 # 3: communication; several devices
 # 4: parity.reference_losses
 # 5: interpreter, price_per_hour, windows.begin_s; energy_j is measured
-SCHEMA = 5
+# 6: visits; windows.rewait_s, control_s, idle_s and idle_cpu_s. Of cells that take turns latency_s and effective_precision
+#    are of the first round alone; sync_check counts what the second wait took beyond the same reading on an idle device
+SCHEMA = 6
 
 STATUSES = ("ok", "unsupported", "unavailable", "oom", "timeout", "crashed", "killed", "nan", "invalid")
 HARMLESS = ("ok", "unsupported", "unavailable")  # statuses that leave the exit code at 0
@@ -29,7 +31,7 @@ VERDICTS = ("proven", "consistent", "diverged", "unchecked")
 FIELDS = (
     "schema", "cell", "cell_id", "spec_hash", "source_hash", "repeat", "run", "started_at",
     "status", "reason", "log_tail", "parity",
-    "start", "interpreter", "phases_s", "compile_cache", "windows", "latency_s",
+    "start", "interpreter", "phases_s", "compile_cache", "visits", "windows", "latency_s",
     "items_per_step", "item", "flops_per_step", "losses", "steps_skipped", "drift",
     "memory_bytes", "energy_j", "price_per_hour", "effective_precision", "sync_check",
     "threads", "ranks", "communication", "optimisations", "absent", "machine", "versions", "flags", "data",

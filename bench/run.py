@@ -1,21 +1,23 @@
 """`bench run`: plan, prove, measure, store, show; then the report, in a process of its own."""
 
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench import attainable, metering, plan, record, rounds, search, show, stats, store
+from bench import attainable, metering, plan, record, rounds, search, show, stats, store, turns
 from bench import resume as going_on
 from bench.launch import Launcher
 from bench.machine import idle
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
 from bench.plan import Choice, Job
-from bench.proof import drift, verdict
+from bench.proof import drift
 from bench.record import Record
 from bench.runner import Runner
 from bench.settings import Settings, describe_run, describe_settings
@@ -96,21 +98,37 @@ def measure(
             timeout_s=settings.timeout_s,
             meter=meter,
             price_per_hour=settings.price_per_hour,
+            turns=not settings.find_max_batch,
         )
         jobs = plan_jobs(cells, able, settings, seed, lambda: store.load(folder).records)
-        given = search.UNCOMPARED if settings.find_max_batch else None
-        evidence = given or verdict.gather(able, manifests, runner, progress.note)
         if settings.ceilings and not settings.find_max_batch:
             measure_ceilings(folder, able, runner, progress.note)
-        for job in progress.each(missing(jobs, done)):
-            outcome = runner.measure(job)
-            found = runner.record(job, outcome, evidence)
-            journal.append(found)
-            progress.done(found)
+        measure_rounds(missing(jobs, done), seed, runner, journal, progress)
     well = conclude(store.load(folder).records, settings)  # a long run holds none while it measures
     if settings.report:
         write_report(folder)
     return 0 if well else 1
+
+
+def measure_rounds(
+    batches: Iterable[Sequence[Job]], seed: int, runner: Runner, journal: Journal, progress: show.Progress
+) -> None:
+    """Measure round by round: first the cells that take turns, all together, then the others one after another."""
+
+    def keep(found: Record) -> None:
+        journal.append(found)
+        progress.kept(found)
+
+    rounds = turns.Rounds(runner=runner, keep=keep, progress=progress, draw=random.Random(seed))  # nosec B311
+    for jobs in batches:
+        progress.plan(jobs)
+        for _, members in groupby(jobs, key=lambda job: job.repeat):
+            of_round = list(members)
+            together = [job for job in of_round if runner.takes_turns(job.cell)]
+            for job in (job for job in of_round if job not in together):
+                progress.now(job, "runs")
+                keep(runner.record(job, runner.measure(job)))
+            rounds.measure(together)
 
 
 def measure_ceilings(folder: Path, cells: Sequence[Cell], runner: Runner, report: Callable[[str], None]) -> None:

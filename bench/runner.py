@@ -1,17 +1,18 @@
 """One run under way: starts its cells, looks at the GPUs meanwhile, makes the records."""
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import __version__, attainable, ceilings, data, plan, processes, record, store, workloads
+from bench import __version__, attainable, ceilings, data, live, plan, processes, record, store, workloads
 from bench.handover import discard
-from bench.launch import Launcher
-from bench.machine import gpu
+from bench.launch import Launcher, with_descendants
+from bench.live import LiveCell
+from bench.machine import gpu, memory
 from bench.machine.energy import LEAST_S
 from bench.machine.fingerprint import fingerprint
 from bench.machine.noise import NO_COUNT
@@ -27,6 +28,17 @@ from bench.record import Record
 from bench.spec import Cell, Request, spec_hash
 
 
+VISIT_S = 0.25  # of a window: longer than the ripples of a busy machine, short beside the seconds between visits
+
+
+@contextmanager
+def kept(log: Path) -> Generator[Path]:
+    """A log's path; the file is kept if anything was written."""
+    yield log
+    if log.exists() and not log.stat().st_size:
+        log.unlink()
+
+
 @dataclass(kw_only=True)
 class Runner:
     """One run under way: starts its cells and makes their records."""
@@ -38,6 +50,7 @@ class Runner:
     timeout_s: float
     meter: Meter = field(default_factory=Meter)
     price_per_hour: float | None = None
+    turns: bool = True  # whether cells are visited in turn, where they can be
 
     def __post_init__(self) -> None:
         self.fingerprint = fingerprint()
@@ -46,13 +59,39 @@ class Runner:
         """Run the cell once, or say why it cannot be."""
         if absence := plan.absence(job.cell, self.manifests):
             return Outcome.failed(*absence)
-        with self.kept_log(f"{job.cell.id}-{job.repeat}") as log, self.watched(job.cell) as watch:
+        with kept(self.log(job)) as log, self.watched(job.cell) as watch:
             request = self.request(job.cell, job.repeat)
             begun_at = time.perf_counter()
             outcome = self.launcher.run(request, self.timeout_s, log)
         outcome = replace(outcome, begun_at=begun_at, joules=self.meter.readings(begun_at))
         discard(request)
         return self.with_gpus(outcome, watch)
+
+    def takes_turns(self, cell: Cell) -> bool:
+        """Whether a cell is visited in turn with others; one that cannot run here is not."""
+        return self.turns and plan.takes_turns(cell) and plan.absence(cell, self.manifests) is None
+
+    def begin(self, job: Job) -> LiveCell:
+        """Start a process of the cell that will be visited."""
+        request = self.request(job.cell, job.repeat)
+        visit_s = min(VISIT_S, max(request.min_time_s / request.min_windows, 2 * request.window_s))
+        latency_steps = 0 if job.repeat else request.latency_steps
+        request = replace(request, window_s=visit_s / 2, latency_steps=latency_steps)
+        return live.begin(self.launcher, job, request, self.timeout_s, self.log(job))
+
+    def end(self, cell: LiveCell, since: float) -> Outcome:
+        """End a live cell; counters of energy are read from `since` on, as others that are alive began then."""
+        with kept(self.log(cell.job)):
+            outcome = cell.end()
+        discard(cell.request)
+        return replace(outcome, joules=self.meter.readings(since))
+
+    def held(self, cells: Sequence[LiveCell]) -> int:
+        """Bytes that the processes of some live cells hold now, and all that they have started."""
+        return memory.held_by(with_descendants([pid for cell in cells for pid in cell.started.pids])) or 0
+
+    def log(self, job: Job) -> Path:
+        return self.folder / store.LOGS / f"{job.cell.id}-{job.repeat}.log"
 
     @contextmanager
     def watched(self, cell: Cell) -> Generator[gpu.Watch]:
@@ -83,12 +122,12 @@ class Runner:
         """Losses and final state, for proofs, references and drifts."""
         own_cache = str(self.launcher.scratch / "traced" / cell.id)  # so that the first repeat compiles
         request = replace(self.request(cell, 0), first_scale=first_scale, cache=own_cache)
-        with self.kept_log(f"trace-{cell.id}") as log:
+        with kept(self.folder / store.LOGS / f"trace-{cell.id}.log") as log:
             return proofs.run_trace(self.launcher, cell, steps, request, self.timeout_s, log)
 
     def test_kernels(self, cell: Cell) -> dict[str, Any]:
         """Errors of the kernels that `best` takes, and of the plain forms."""
-        with self.kept_log(f"kernels-{cell.id}") as log:
+        with kept(self.folder / store.LOGS / f"kernels-{cell.id}.log") as log:
             return proofs.run_kernels(self.launcher, cell, self.request(cell, 0), self.timeout_s, log)
 
     def ceilings(self, cell: Cell) -> dict[str, Any]:
@@ -97,18 +136,10 @@ class Runner:
         name = f"ceilings-{cell.impl}-{cell.variant}-{cell.platform}-{cell.precision}"
         request = replace(self.request(alone, 0), folder=str(self.launcher.scratch / name), cache="")
         request = replace(request, **{"task": ceilings.TASK})
-        with self.kept_log(name) as log:
+        with kept(self.folder / store.LOGS / f"{name}.log") as log:
             outcome = self.launcher.run(request, self.timeout_s, log)
         discard(request)
         return attainable.entry(alone, self.fingerprint, outcome.fields)
-
-    @contextmanager
-    def kept_log(self, name: str) -> Generator[Path]:
-        """A log's path; the file is kept if anything was written."""
-        log = self.folder / store.LOGS / f"{name}.log"
-        yield log
-        if log.exists() and not log.stat().st_size:
-            log.unlink()
 
     def request(self, cell: Cell, repeat: int) -> Request:
         cores = physical_cores()
@@ -126,23 +157,25 @@ class Runner:
         )
         return replace(request, min_windows=plan.EMULATED_WINDOWS, **emulated) if cell.emulated else request
 
-    def record(self, job: Job, outcome: Outcome, evidence: Evidence) -> Record:
+    def record(self, job: Job, outcome: Outcome) -> Record:
         """The whole record of a job; one that its worker wrote only in part is the word `crashed`."""
         try:
-            return self._record(job, outcome, evidence)
+            return self._record(job, outcome)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             if not outcome.ok:
                 raise
             reason = f"the cell wrote a record that makes no sense: {error}"
-            return self._record(job, Outcome.failed("crashed", reason), evidence)
+            return self._record(job, Outcome.failed("crashed", reason))
 
-    def _record(self, job: Job, outcome: Outcome, evidence: Evidence) -> Record:
+    def _record(self, job: Job, outcome: Outcome) -> Record:
         """What the worker found, and what only the runner knows."""
         cell, manifest = job.cell, self.manifests[job.cell.impl]
+        evidence = Evidence(nothing="later")
         losses = outcome.fields.get("losses") if outcome.ok else None
         energy_j, no_energy = self.meter.energy(cell, outcome)
         for window in outcome.fields.get("windows") or ():
             window["begin_s"] -= outcome.begun_at  # one clock serves all processes of a machine
+            window |= {part: window.get(part) for part in ("idle_s", "idle_cpu_s")}
         drift, no_drift = verdict.drift(cell, evidence, manifest)
         workload = workloads.get(cell.workload, cell.size, cell.global_batch)
         data_hash = data.data_hash(workload.data)
@@ -168,15 +201,18 @@ class Runner:
             "flags": manifest.variables(self.request(cell, job.repeat)),
             "data": {"name": workload.data, "sha256": data_hash},
         }
-        reasons = NOT_MEASURED | {"drift": no_drift} | no_energy | outcome.reasons
+        reasons = not_measured(job, outcome) | {"drift": no_drift} | no_energy | outcome.reasons
         return record.complete(known | outcome.fields, reasons)
 
 
+FIRST_ROUND = "measured in the first round"
+FOLLOW_EACH_OTHER = "the cell takes no turns: its windows follow each other"
 NOT_MEASURED = {
     "price_per_hour": "no --price-per-hour was given",
     "communication": "measured in the first round, where a cell has several devices",
     "effective_precision": "the cell ended before its precision was probed",
     "steps_skipped": "the cell ended before its first step",
+    "memory_bytes.driver_peak": "the cell uses no GPU",
     "windows.foreign_cpu_s": NO_COUNT,
     "windows.steal_s": NO_COUNT,
     "windows.cpu_s": NO_COUNT,
@@ -185,6 +221,18 @@ NOT_MEASURED = {
     "parity.max_rel_loss_diff": "nothing was compared: see the verdict's reason",
     "parity.proof": "no proof for this cell",
 }
+
+
+def not_measured(job: Job, outcome: Outcome) -> dict[str, str]:
+    """Why parts of a record are null."""
+    reasons = dict(NOT_MEASURED)
+    if outcome.ok and "memory_bytes" not in outcome.fields:
+        reasons = dict.fromkeys(record.FIELDS, "the process had not ended when this was written") | reasons
+    if not plan.takes_turns(job.cell):
+        reasons |= dict.fromkeys(("visits", "windows.idle_s", "windows.idle_cpu_s"), FOLLOW_EACH_OTHER)
+    elif outcome.ok and job.repeat:
+        reasons |= {"latency_s": FIRST_ROUND, "effective_precision": FIRST_ROUND}
+    return reasons
 
 
 def now() -> str:

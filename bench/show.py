@@ -3,13 +3,14 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
-from rich.text import Text
 
 from bench import metrics, record, rounds, stats, workloads
 from bench.plan import Job
@@ -34,58 +35,78 @@ def clock(seconds: float) -> str:
 
 
 class Progress:
-    """What is under way, what is done, the time left: one live line on a terminal, else a line a cell.
+    """What is under way, how much is done, the time left: a bar on a terminal, else a line for each process.
 
-    Goes to standard error. The live line is redrawn once a second at most, since the machine is being measured.
+    Goes to standard error. The bar is redrawn once a second at most, since the machine is being measured.
     """
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.total = self.finished = 0
-        self.begin = time.monotonic()
-        self.status = errors.status("", refresh_per_second=1) if errors.is_terminal else None
+        self.jobs = self.ended = 0
+        self.begun_s = time.monotonic()
+        columns = (BarColumn(bar_width=24), TaskProgressColumn(), TextColumn("{task.description}", markup=False))
+        live = errors.is_terminal
+        self.bar = Bar(*columns, console=errors, refresh_per_second=1, transient=True) if live else None
+        self.task = self.bar.add_task("", total=None) if self.bar else None
+        self.total = self.finished = 0.0  # jobs, and shares of them
+        self.seen: set[tuple[str, int]] = set()  # processes whose first window was told
 
     def __enter__(self) -> "Progress":
         note(self.title)
-        if self.status:
-            self.status.start()
+        if self.bar:
+            self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.status:
-            self.status.stop()
+        if self.bar:
+            self.bar.stop()
 
     def note(self, text: str) -> None:
         """Something that is no cell of the run is under way."""
-        if self.status:
-            self.status.update(Text(plain(text)))
+        if self.bar and self.task is not None:
+            self.bar.update(self.task, description=plain(text))
         else:
             note(text)
 
-    def each(self, batches: Iterable[Sequence[Job]]) -> Iterator[Job]:
-        """The jobs of one batch after another, each announced before it runs."""
-        self.begin = time.monotonic()
-        for jobs in batches:
-            self.total += len(jobs)
-            for job in jobs:
-                if self.status:
-                    text = f"[{self.finished + 1}/{self.total}] {label(job.cell)} · {self._left()}"
-                    self.status.update(Text(text))
-                yield job
+    def plan(self, jobs: Sequence[Job]) -> None:
+        """So many more are to be run."""
+        if not self.total:
+            self.begun_s = time.monotonic()
+        self.jobs += len(jobs)
+        self.total += len(jobs)
 
-    def done(self, found: Record) -> None:
-        self.finished += 1
-        cell, step = found["cell"], metrics.step_s(found) if found["status"] == "ok" else None
-        said = f"{scaled(step, 's')} a step, {found['parity']['verdict']}" if step else found["status"]
+    def now(self, job: Job, doing: str) -> None:
+        """A process of a cell is under way."""
+        if self.bar and self.task is not None:
+            text = f"{self._left()} · {label(job.cell)} round {job.repeat + 1} {doing}"
+            self.bar.update(self.task, total=self.total, completed=self.finished, description=plain(text))
+
+    def advance(self, job: Job, share: float) -> None:
+        """So much of a job is done."""
+        self.finished = min(self.finished + share, self.total)
+
+    def kept(self, found: Record) -> None:
+        """A record was stored: the first of a process, or its last, with a line each; nothing is said of others."""
+        name = (found["cell_id"], found["repeat"])
+        unfinished = found["status"] == "ok" and found["memory_bytes"] is None and found["visits"] is not None
+        if unfinished and name in self.seen:
+            return
+        self.seen.add(name)
+        if not unfinished:
+            self.ended += 1
+            self.finished = max(self.finished, float(self.ended))
+        place = "first window" if unfinished else f"[{self.ended}/{self.jobs}]"
+        step = metrics.step_s(found) if found["status"] == "ok" else None
+        said = f"{scaled(step, 's')} a step" if step else found["status"]
         if found["reason"]:
             said += f": {found['reason']}"
-        left = "" if self.status or self.finished == self.total else f" · {self._left()}"
-        note(f"[{self.finished}/{self.total}] {label(Cell(**cell))} round {found['repeat'] + 1}: {said}{left}")
+        left = "" if self.bar or self.ended == self.jobs else f" · {self._left()}"
+        note(f"{place} {label(Cell(**found['cell']))} round {found['repeat'] + 1}: {said}{left}")
 
     def _left(self) -> str:
-        if not self.finished:
+        if self.finished < 0.3:
             return "time left not known yet"
-        spent = time.monotonic() - self.begin
+        spent = time.monotonic() - self.begun_s
         return f"{clock(spent / self.finished * (self.total - self.finished))} left"
 
 

@@ -45,7 +45,13 @@ def from_4(record: Record) -> Record:
     return _step(record, dict.fromkeys(("interpreter", "price_per_hour", "windows.begin_s"), _new(4)))
 
 
-STEPS: Mapping[int, Callable[[Record], Record]] = {1: from_1, 2: from_2, 3: from_3, 4: from_4}
+def from_5(record: Record) -> Record:
+    """Visits are new, and the control of each wait: what a wait took was compared with a fixed share of the window."""
+    parts = ("rewait_s", "control_s", "idle_s", "idle_cpu_s")
+    return _step(record, dict.fromkeys(("visits", *(f"windows.{part}" for part in parts)), _new(5)))
+
+
+STEPS: Mapping[int, Callable[[Record], Record]] = {1: from_1, 2: from_2, 3: from_3, 4: from_4, 5: from_5}
 
 
 def _new(schema: int) -> str:

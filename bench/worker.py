@@ -86,7 +86,8 @@ def run_cell(path: Path, package: str, start: str, import_s: float | None = None
 
 def train(request: "Request", package: str, found: Found) -> None:
     """Build, warm up, then measure or export the final state; fills `found`."""
-    from bench import ceilings, exchange, measure
+    from bench import calls, ceilings, exchange, measure
+    from bench.waits import Caches
 
     backend = importlib.import_module(f"{package}.backend")
     code = importlib.import_module(f"{package}.{request.cell.workload}")
@@ -105,6 +106,7 @@ def train(request: "Request", package: str, found: Found) -> None:
             own = importlib.import_module(f"{package}.ceilings")
             found.fields["ceilings"] = ceilings.measured(request, backend, own)
         return
+    caches = Caches() if request.task == "measure" else None  # before memory is counted
     host = HostMemory(beside=request.ranks > 1)
     host.begin()
     training, batch = start_training(request, backend, code, found, host)
@@ -115,20 +117,22 @@ def train(request: "Request", package: str, found: Found) -> None:
         save_state(request, code, training.state)
     elif found.fields["status"] == "ok":
         feeding = steady_feed(request, backend, batch, training.done)
+        if visits := calls.open_pipes(Path(request.folder)):
+            so_far = found.copied()
+            describe(training, backend, code, so_far, package)
+            visits.tell({"fields": so_far.fields, "reasons": so_far.reasons})
         with found.timed("steady state"), feeding as training.feed, measured_memory(backend, host, found):
             before = training.done
             training.peek(training.state, training.losses)  # the first reading sets up what the others only use
-            found.fields |= measure.steady_state(training, request)
+            found.fields |= measure.steady_state(training, request, visits, caches=caches)
         check_updates(training, backend, found, before)
     look_at(training, backend, found)
-    describe(training, backend, code, found)
-    manifest = importlib.import_module(f"{package}.manifest")
-    found.fields["flags"] = environment.recorded(os.environ, manifest.ENVIRONMENT)
+    describe(training, backend, code, found, package)
     well = all(ok for (ok,) in training.gather([found.fields["status"] == "ok"]))
     if exchange.is_measured(request) and well:  # together or not at all
         with found.timed("communication"):
             found.fields["communication"] = exchange.measured(training, request, backend, code)
-    if request.task == "measure" and request.rank == 0:
+    if request.task == "measure" and request.rank == 0 and (request.repeat == 0 or not visits):
         with found.timed("precision probes"):
             probe_precision(request, importlib.import_module(f"{package}.probe"), found)
 

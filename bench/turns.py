@@ -1,0 +1,150 @@
+"""A round of cells that take turns: a fresh process of each, all alive together, visited in random order.
+
+Other tenants of a machine change its speed for seconds at a time. Windows that follow each other see one such state;
+windows of one process that are seconds apart see many, and each cell sees the same mixture. Measured: see
+docs/statistics.md. Related: A. Abedi and T. Brecht, "Conducting repeatable experiments in highly variable cloud
+computing environments", ICPE 2017; L. Bulej et al., "Duet benchmarking", ICPE 2020.
+
+As many processes live together as memory allows; where that is not all, those of one workload stay together. A cell
+whose device is preallocated, or that has several devices, has no company: its windows follow one another.
+"""
+
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.live import LiveCell
+from bench.machine import memory
+from bench.plan import Job
+from bench.ranks import Outcome
+from bench.record import Record
+from bench.spec import Cell
+
+GROWTH = 1.25  # a process may take so many times what it held once it was warm: caches, latency, probes
+FREE = 0.1  # of what can be had now stays free, for the rest of the machine
+
+
+class Runner(Protocol):
+    """Who starts cells and makes their records."""
+
+    def begin(self, job: Job) -> LiveCell: ...
+    def end(self, live: LiveCell, since: float) -> Outcome: ...
+    def held(self, live: Sequence[LiveCell]) -> int: ...
+    def record(self, job: Job, outcome: Outcome) -> Record: ...
+
+
+class Progress(Protocol):
+    """Who shows what is under way."""
+
+    def now(self, job: Job, doing: str) -> None: ...
+    def advance(self, job: Job, share: float) -> None: ...
+
+
+def planned_visits(live: LiveCell) -> int:
+    """How many visits a process gets: as many as make up the time that its windows are to last in all."""
+    return max(live.request.min_windows, round(live.request.min_time_s / live.window_s))
+
+
+@dataclass(kw_only=True)
+class Rounds:
+    """The rounds of one run, one after another."""
+
+    runner: Runner
+    keep: Callable[[Record], None]  # stores a record; one of the same process replaces it later
+    progress: Progress
+    draw: random.Random  # of the order
+    needs: dict[Cell, int] = field(default_factory=dict[Cell, int])  # bytes that a process of a cell took
+    alive: list[LiveCell] = field(default_factory=list[LiveCell])
+    alone: set[Job] = field(default_factory=set[Job])  # ran out of memory in company, and get another try
+
+    def measure(self, jobs: Sequence[Job]) -> None:
+        """Measure the jobs of one round; what was measured is kept, whatever ends it."""
+        waiting = deque(self.ordered(jobs))
+        try:
+            while waiting:
+                self.start(waiting)
+                self.visit_all(waiting)
+                while self.alive:
+                    self.close(self.alive[0], waiting)
+        except BaseException:
+            for live in self.alive:
+                with suppress(Exception):  # the disk may be full, which ends the run with its own words
+                    self.keep_so_far(live)
+                live.abandon()
+            self.alive.clear()
+            raise
+
+    def ordered(self, jobs: Sequence[Job]) -> list[Job]:
+        """In random order, but those of one workload together: they are compared."""
+        groups: dict[tuple[str, str], list[Job]] = {}
+        for job in jobs:
+            groups.setdefault((job.cell.workload, job.cell.size), []).append(job)
+        shuffled = list(groups.values())
+        self.draw.shuffle(shuffled)
+        for group in shuffled:
+            self.draw.shuffle(group)
+        return [job for group in shuffled for job in group]
+
+    def start(self, waiting: deque[Job]) -> None:
+        """Start as many processes as there is memory for, one after another; each has its first visit at once."""
+        while waiting and (not self.alive or self.fits(waiting[0])):
+            job = waiting.popleft()
+            self.progress.now(job, "starts")
+            live = self.runner.begin(job)
+            self.alive.append(live)
+            if live.warm_up():
+                live.visits = planned_visits(live)
+                self.needs[job.cell] = self.runner.held([live])
+                self.progress.advance(job, 1 / 3)
+                self.call(live, waiting)
+            else:
+                self.close(live, waiting)
+            if job in self.alone:
+                return
+
+    def fits(self, job: Job) -> bool:
+        """Whether memory is left for one more: judged by the same cell in an earlier round, or by the largest so far."""
+        room = memory.room(self.runner.held(self.alive))
+        if job in self.alone or room is None:
+            return False
+        kind = job.cell.workload, job.cell.size
+        like = [need for cell, need in self.needs.items() if (cell.workload, cell.size) == kind]
+        need = self.needs.get(job.cell) or max(like or self.needs.values(), default=0)
+        return GROWTH * need <= (1 - FREE) * room
+
+    def visit_all(self, waiting: deque[Job]) -> None:
+        """Visit each in turn, in an order that is drawn anew for each turn, until all have had their visits."""
+        while calling := [live for live in self.alive if live.visits_left > 0]:
+            self.draw.shuffle(calling)
+            for live in calling:
+                self.call(live, waiting)
+
+    def call(self, live: LiveCell, waiting: deque[Job]) -> None:
+        """One visit. What is known is kept after 1, 2, 4, 8, … of them, so that no end of the run loses much."""
+        self.progress.now(live.job, f"visit {len(live.windows) + 1} of {live.visits}")
+        if not live.visit():
+            self.close(live, waiting)
+            return
+        self.progress.advance(live.job, 2 / 3 / live.visits)
+        if math.log2(len(live.windows)).is_integer():
+            self.keep_so_far(live)
+
+    def keep_so_far(self, live: LiveCell) -> None:
+        if live.windows and live.outcome is None:
+            self.keep(self.runner.record(live.job, live.so_far()))
+
+    def close(self, live: LiveCell, waiting: deque[Job]) -> None:
+        """End a process and keep its record; one that found no memory in company runs once more by itself."""
+        self.progress.now(live.job, "ends")
+        outcome = self.runner.end(live, min(one.begun_at for one in self.alive))
+        company = len(self.alive) > 1
+        self.alive.remove(live)
+        if outcome.fields["status"] == "oom" and company and live.job not in self.alone:
+            self.alone.add(live.job)
+            waiting.append(live.job)
+            return
+        self.keep(self.runner.record(live.job, outcome))
