@@ -33,6 +33,7 @@ MACHINE = {
 REASONS = {
     "energy_j": "not measured",
     "price_per_hour": "no --price-per-hour was given",
+    "visits": "the cell takes no turns: its windows follow each other",
     "communication": "one device exchanges nothing",
     "drift": "float64 is what others drift from",
     "steps_skipped": "the cell ended before its first step",

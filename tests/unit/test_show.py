@@ -27,13 +27,16 @@ def test_a_cell_that_failed_once_it_was_timed_is_no_success(capsys: pytest.Captu
     (cell,) = plan.plan_cells(Choice(impl=("torch",), workload=("lm",), precision=("fp32",), batch=5), manifests.find())
     found = {
         "cell": vars(cell),
+        "cell_id": cell.id,
         "windows": windows,
+        "visits": None,
+        "memory_bytes": None,
         "reason": "no memory",
         "repeat": 0,
         "parity": {"verdict": "proven"},
     }
     for status in ("ok", "oom"):
-        show.Progress("a run").done(found | {"status": status})
+        show.Progress("a run").kept(found | {"status": status})
     ok, failed = capsys.readouterr().err.splitlines()
-    assert "batch 5 round 1: 10.0\N{NO-BREAK SPACE}ms a step, proven" in ok
+    assert "batch 5 round 1: 10.0\N{NO-BREAK SPACE}ms a step" in ok
     assert "batch 5 round 1: oom: no memory" in failed
