@@ -84,7 +84,7 @@ def limit_of(process: Path) -> int | None:
 
 
 def available(root: Path = Path("/")) -> int | None:
-    """Bytes that can still be asked for without harm, as the kernel estimates it, and as the container's limits leave."""
+    """Bytes that can still be asked for without harm: as the kernel estimates it, and as the container leaves."""
     try:
         free = numbers((root / "proc/meminfo").read_text(), ("MemAvailable",)).get("MemAvailable")
     except (OSError, ValueError):
