@@ -144,5 +144,7 @@ def _size(file: Path) -> int | None:
 
 def _field(file: Path, name: str) -> int:
     """A number of a file whose lines are names and numbers; 0 where it is not told."""
-    fields = dict(words for line in (text(file) or "").splitlines() if len(words := line.split()) == 2)
-    return int(fields.get(name, 0))
+    for line in (text(file) or "").splitlines():
+        if line.startswith(f"{name} "):
+            return int(line.split()[1])
+    return 0
