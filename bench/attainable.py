@@ -140,6 +140,7 @@ def _best_window(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _number(value: Any) -> float | None:
     """A number that can have been measured, and whose third power is one."""
+    # 1e±30 lie beyond any machine, and keep a third power within the floats
     able = isinstance(value, int | float) and not isinstance(value, bool) and 1e-30 < value < 1e30
     return float(value) if able else None
 
