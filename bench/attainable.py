@@ -3,7 +3,6 @@
 `run.json` and records may be a stranger's: what is missing or of a wrong kind gives None.
 """
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,25 +91,24 @@ def best(meta: Mapping[str, Any]) -> dict[Key, Ceiling]:
 
 
 def others(part: Mapping[str, Any]) -> float:
-    """Share that others, the hypervisor too, had in the processor time of a measurement's windows, as far as told."""
-    windows = [_dict(one) for one in _list(part.get("windows"))]
+    """Share that others, the hypervisor too, had in the processor time of a measurement's best window, if told."""
+    window = _best_window(part) or {}
     took, own = (
-        sum(_number(window.get(name)) or 0.0 for window in windows for name in names)
-        for names in (("foreign_cpu_s", "steal_s"), ("cpu_s",))
+        sum(_number(window.get(name)) or 0.0 for name in names) for names in (("foreign_cpu_s", "steal_s"), ("cpu_s",))
     )
     return took / (took + own) if took else 0.0
 
 
 def product_flops_per_s(one: Mapping[str, Any]) -> float | None:
-    """Median over the windows of an entry: 2·side³ operations a product, a multiplication and an addition each."""
+    """That of an entry's best window: 2·side³ operations a product, a multiplication and an addition each."""
     side = _number(_dict(one.get("matmul")).get("side"))
-    return None if side is None else _median_rate(one["matmul"], 2 * side**3)
+    return None if side is None else _best_rate(one["matmul"], 2 * side**3)
 
 
 def copy_bytes_per_s(one: Mapping[str, Any]) -> float | None:
-    """Median over the windows of an entry; each copy reads the array and writes it."""
+    """That of an entry's best window; each copy reads the array and writes it."""
     size = _number(_dict(one.get("copy")).get("bytes"))
-    return None if size is None else _median_rate(one["copy"], 2 * size)
+    return None if size is None else _best_rate(one["copy"], 2 * size)
 
 
 def ceiling_of(record: Record, ceilings: Mapping[Key, Ceiling]) -> Ceiling | None:
@@ -126,15 +124,23 @@ def flops_per_s(cell: Mapping[str, Any], ceiling: Ceiling | None) -> float | Non
     return ceiling.flops_per_s * (1 if cell["platform"] == "cpu" else cell["devices"])
 
 
-def _median_rate(part: Mapping[str, Any], work: float) -> float | None:
-    """Work a call over seconds a call; None unless every window has both."""
-    pairs = [(_number(one.get("count")), _number(one.get("seconds"))) for one in map(_dict, _list(part.get("windows")))]
-    rates = [work * count / seconds for count, seconds in pairs if count is not None and seconds is not None]
-    return statistics.median(rates) if rates and len(rates) == len(pairs) else None
+def _best_rate(part: Mapping[str, Any], work: float) -> float | None:
+    """Work a call over seconds a call, of the best window."""
+    best = _best_window(part)
+    return None if best is None else work * best["count"] / best["seconds"]
+
+
+def _best_window(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The fastest, as what disturbs a window only slows it down; None unless every window has its count and seconds."""
+    windows = [_dict(one) for one in _list(part.get("windows"))]
+    pairs = [(_number(one.get("count")), _number(one.get("seconds"))) for one in windows]
+    rates = [count / seconds for count, seconds in pairs if count is not None and seconds is not None]
+    return windows[rates.index(max(rates))] if rates and len(rates) == len(windows) else None
 
 
 def _number(value: Any) -> float | None:
     """A number that can have been measured, and whose third power is one."""
+    # 1e±30 lie beyond any machine, and keep a third power within the floats
     able = isinstance(value, int | float) and not isinstance(value, bool) and 1e-30 < value < 1e30
     return float(value) if able else None
 

@@ -6,6 +6,7 @@ the clock, and the waiting. What comes back are raw windows; `bench.attainable` 
 
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,18 +16,19 @@ from typing import Any
 from bench.failures import lack_of_memory
 from bench.machine import memory, noise, processor
 from bench.machine.noise import Meter
-from bench.measure import Clock, no_collection
+from bench.measure import SYNC_SHARE, Clock, no_collection
 from bench.spec import Request
 
 TASK: str = "ceilings"  # of a request
 FIRST_SIDE, LAST_SIDE = 256, 8192  # of the squares that are multiplied
-PRODUCT_S = 0.01  # one product is to last at least so long, so that calling it costs nothing
-WINDOWS = 5
+PRODUCT_S = 0.01  # one product lasts at least so long: calling it takes some 10 µs, on a slow machine ten times that
+WINDOWS = 5  # the best of them counts, so that more would only find a quieter moment
 CACHES = 4  # an array is at least so many times as large as the last-level cache, or it would measure that
 SHARE = 1 / 8  # of the memory that is free, which an array may take at most
 MIB = 1 << 20
 PROCESSOR_BYTES = 256 * MIB  # of a processor's array, if its caches ask for no more and its memory is not short
-LARGE_CACHE = 64 * MIB  # assumed where the system does not tell the size
+CACHE_OF_CORE = 8 * MIB  # assumed where the system does not tell the size: servers have 2 to 12 MiB of it for each core
+LEAST_CACHE = 64 * MIB  # and no less than this, as a few cores may have all of a large one
 
 Dispatch = Callable[[], Any]
 
@@ -57,11 +59,23 @@ class Watch:
             seconds.append(self.clock() - start)
         return min(seconds[2:])
 
+    def idle_sync_s(self, result: Any) -> float:
+        """What waiting for a result costs that is there already: the median of five."""
+        self.sync(result)
+        costs: list[float] = []
+        for _ in range(5):
+            start = self.clock()
+            self.sync(result)
+            costs.append(self.clock() - start)
+        return statistics.median(costs)
+
     def windows(self, dispatch: Dispatch, least_s: float) -> list[dict[str, Any]]:
         """`{count, seconds}` of calls dispatched in a row and waited for, with the cores' time; each at least so long.
 
+        Longer where waiting for an idle device would cost more than `SYNC_SHARE` of that, as with the windows of steps.
         One that comes out shorter starts the list anew, so that none is left out for being fast.
         """
+        least_s = max(least_s, self.idle_sync_s(dispatch()) / SYNC_SHARE)
         count, found = 1, list[dict[str, Any]]()
         while len(found) < WINDOWS:
             self.meter.start()
@@ -77,6 +91,7 @@ class Watch:
         return found
 
 
+# Windows as long as those of steps. The array is four times the largest cache of a GPU so far, 256 MiB.
 ACCELERATOR = Scale(array_bytes=1024 * MIB, smallest_bytes=256 * MIB, window_s=0.1)
 
 
@@ -114,7 +129,7 @@ def of_processor(cpus: tuple[int, ...], root: Path = Path("/")) -> Scale:
     """
     cores = cpus or range(os.cpu_count() or 1)
     cache, room = processor.cache_bytes(cores, root), memory.available(root)
-    smallest = CACHES * (LARGE_CACHE if cache is None else cache)
+    smallest = CACHES * (max(LEAST_CACHE, CACHE_OF_CORE * len(cores)) if cache is None else cache)
     wanted = max(PROCESSOR_BYTES, smallest)
     if room is None:
         return Scale(array_bytes=wanted, smallest_bytes=smallest, window_s=0.04)

@@ -16,7 +16,9 @@ import time
 import psutil
 
 MARK = "SAMESTEP_SCRATCH"
-GRACE_S = 2.0  # between SIGTERM and SIGKILL, and until it gives up
+# Between SIGTERM and SIGKILL. A cell that has not ended by then loses nothing: nobody waits for its record any more.
+GRACE_S = 2.0
+KILLS = 3  # rounds of SIGKILL, as one round may miss what was forked meanwhile; the kernel ends the rest by itself
 
 
 def main(lifeline: str, scratch: str) -> None:
@@ -26,18 +28,24 @@ def main(lifeline: str, scratch: str) -> None:
 
 
 def end_marked(scratch: str) -> None:
-    """End all that carries the mark of this scratch folder, SIGTERM first and then SIGKILL."""
+    """End all that carries the mark of this scratch folder, SIGTERM first and then SIGKILL.
+
+    Every process gets its signal, however long a look takes: with many processes it can take seconds.
+    """
     asked: set[psutil.Process] = set()
-    begin = time.monotonic()
-    while (left := marked(scratch)) and (spent := time.monotonic() - begin) < 2 * GRACE_S:
+    deadline, kills = None, 0
+    while (left := marked(scratch)) and kills < KILLS:
+        deadline = deadline or time.monotonic() + GRACE_S  # from the first SIGTERM on
+        late = time.monotonic() > deadline
+        kills += late
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
-                if spent > GRACE_S:
+                if late:
                     process.kill()
                 elif process not in asked:
                     process.terminate()
         asked |= left
-        time.sleep(0.05)
+        time.sleep(GRACE_S / KILLS if late else 0.05)
 
 
 def marked(scratch: str) -> set[psutil.Process]:

@@ -23,11 +23,12 @@ NO_LIBRARY = "zeus is not installed: pip install 'samestep[energy]'"
 RAPL = (Path("/sys/class/powercap/intel-rapl"), Path("/zeus_sys/class/powercap/intel-rapl"))
 NO_RAPL = "the processor tells no energy (no RAPL in /sys/class/powercap), as in most virtual machines"
 NO_CELL = "no cell of the run can be measured here"
-START_S = 60.0  # to import zeus and start a vendor's library
-ANSWER_S = 10.0
-IDLE_S = 1.0  # over which idle power is taken
-SETTLE_S = 0.3  # for the counters to move before and after what is measured
-LEAD_S = 1.0  # of readings before a cell began, for one whose windows begin at once
+# Limits against a sampler that hangs, not expectations: past them the run goes on without energy, with the reason.
+START_S = 60.0  # to import zeus and start a vendor's library, which takes seconds
+ANSWER_S = 60.0  # to write readings, which takes milliseconds, on a busy machine more
+IDLE_S = 1.0  # over which idle power is taken: ten steps of the slowest counter that is known
+SETTLE_S = 0.3  # for the counters to move before and after what is measured: three such steps
+LEAD_S = 1.0  # of readings before a cell began, for one whose windows begin at once: ten such steps
 
 Start = Callable[[str], "subprocess.Popen[bytes]"]  # platform -> the sampler's process
 

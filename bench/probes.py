@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Product = Callable[[Array, Array, Array], tuple[Array, Array, Array]]  # (x, w, dy) -> (y, dx, dw)
 
-SIDE = 128
+SIDE = 128  # all numbers here are exact in the formats probed: how fast or large a machine is decides nothing
 IMAGES, PIXELS = 2, 8  # SIDE is IMAGES · PIXELS²
 TAP = 1  # of a 4×4 kernel with stride 2: joins pixel i of the small image and pixel 2·i of the large one
 CONV = Conv(name="conv", inputs=SIDE, outputs=SIDE, kernel=4, stride=2, side_in=2 * PIXELS)

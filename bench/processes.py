@@ -11,7 +11,9 @@ from collections.abc import Collection
 
 import psutil
 
-GRACE_S = 2.0  # between SIGTERM and SIGKILL
+# Between SIGTERM and SIGKILL. On no machine does a result hang on it: what is ended is not waited for any more.
+GRACE_S = 2.0
+ROUNDS = 10  # of ending what is left: a process with much memory, or a GPU's, takes the kernel seconds after SIGKILL
 
 
 def wait(pids: Collection[int], timeout_s: float) -> list[int]:
@@ -66,7 +68,7 @@ def end(*pids: int, grace_s: float = GRACE_S) -> None:
 
 def sweep(known: set[int]) -> None:
     """End the runner's children that are not in `known`: what a cell left behind, and what that leaves in turn."""
-    for _ in range(10):
+    for _ in range(ROUNDS):
         left = children() - known
         end(*left)
         if not left:

@@ -16,9 +16,12 @@ from bench.record import Record
 from bench.spec import Cell, WrongInput
 from bench.units import scaled
 
-MOST = 2**20  # samples a device, unless asked for otherwise
+MOST = 2**20  # samples a device, unless asked for otherwise; a search that reaches it says so
 PARTS = 16  # the largest that fits and the smallest that does not lie within one of so many parts of it
-TOO_LARGE = ("oom", "timeout")  # statuses of a batch that does not fit
+TOO_LARGE = (
+    "oom",
+    "timeout",
+)  # statuses of a batch that does not fit, in memory or in --timeout: the answer says which
 UNCOMPARED = Evidence(nothing="a search for the largest batch compares no trajectories: measure that batch to have it")
 
 

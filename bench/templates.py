@@ -11,8 +11,10 @@ from typing import Any
 
 from bench.processes import GRACE_S, end, next_line
 
-IMPORT_TIMEOUT_S = 300.0  # to import its framework
-FORK_TIMEOUT_S = 10.0  # to fork a cell
+# Limits against a template that hangs, not expectations: what takes longer costs a cell its result.
+IMPORT_TIMEOUT_S = 300.0  # to import its framework, which takes 1 to 10 s, and a minute from a cold network disk
+FORK_TIMEOUT_S = 30.0  # to fork a cell, which takes milliseconds
+FORK_IMPORTS = 5  # or so many times what the import took, where that is more: a machine that is slow, or swaps
 
 
 @dataclass(kw_only=True)
@@ -20,6 +22,7 @@ class Template:
     """A process that has imported a framework and forks cells."""
 
     process: "subprocess.Popen[bytes]"
+    import_s: float = 0.0  # that its framework took to import
 
     @property
     def ended(self) -> bool:
@@ -33,7 +36,7 @@ class Template:
             OSError: it ended.
         """
         try:
-            self.answer(timeout_s)
+            self.import_s = float(self.answer(timeout_s)["import_s"])
         except TimeoutError:
             raise TimeoutError(f"importing {module} took longer than {timeout_s:g} s") from None
         except OSError as error:
@@ -50,7 +53,7 @@ class Template:
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.flush()
         try:
-            return int(self.answer(FORK_TIMEOUT_S)["pid"])
+            return int(self.answer(max(FORK_TIMEOUT_S, FORK_IMPORTS * self.import_s))["pid"])
         except TimeoutError:
             raise OSError("the template process does not answer") from None
 
@@ -68,7 +71,7 @@ class Template:
     def end(self) -> str:
         """How it ended, which it has, or is about to."""
         with suppress(subprocess.TimeoutExpired):
-            if (code := self.process.wait(1.0)) < 0:
+            if (code := self.process.wait(1.0)) < 0:  # only for the words: its pipe is closed already
                 return f"was ended by {signal.Signals(-code).name}"
         return "ended"
 

@@ -33,7 +33,7 @@ Price = Annotated[
     typer.Option("--price-per-hour", help="Of one device, on cpu of the machine, in whatever currency you think in."),
 ]
 Timeout = Annotated[float, typer.Option(help="Seconds that one cell may take.")]
-IDLE_FLAG, IDLE_CAP_S = "--wait-for-idle", 600.0
+IDLE_FLAG, IDLE_CAP_S = "--wait-for-idle", 600.0  # as long as a build of others may take; then measuring begins anyway
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write.")]
 
 

@@ -16,7 +16,7 @@ from bench.machine.processor import physical_cores
 from bench.proof import cache
 from bench.units import scaled
 
-LEAST_BYTES = 2**30  # compiled programs and templates of three frameworks take hundreds of megabytes
+LEAST_BYTES = 2**30  # compiled programs of three frameworks take hundreds of megabytes, on a machine of any size
 DRIVERS = {"cuda": "nvidia-smi", "rocm": "rocm-smi"}  # what shows whether the driver is there
 NODES = {"cuda": ("dev/nvidiactl", "dev/nvidia0"), "rocm": ("dev/kfd",), "tpu": ("dev/vfio", "dev/accel0")}
 GROUPS = "sudo usermod -aG render,video $USER  # then log in again"  # who may use devices, on most systems

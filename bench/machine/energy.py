@@ -13,8 +13,11 @@ import numpy as np
 
 Reading = tuple[float, Sequence[float | str]]  # seconds by the clock of windows; of each device joules, or why not
 Span = tuple[float, float]  # from, to
-LONGEST_S = 0.5  # that a counter may stand still, or not be read, while windows run
-LEAST_S = 2.0  # of windows in all, so that the edges' error is small beside them
+# That a counter may stand still, or not be read, while windows run: five steps of the slowest that is known. One that
+# stops for longer may have lost what was spent meanwhile, on any machine.
+LONGEST_S = 0.5
+LEAST_S = 2.0  # of windows in all: by such a counter their two outer edges are off by 2.5 % of that at most
+UNSURE_SHARE = 0.1  # of the windows' time, in whose energy a step of the counter may be shared with what lies outside
 
 
 def spent(readings: Sequence[Reading], spans: Sequence[Span], places: Sequence[int]) -> float:
@@ -33,7 +36,22 @@ def spent(readings: Sequence[Reading], spans: Sequence[Span], places: Sequence[i
 def _of_device(readings: Sequence[Reading], place: int, edges: "np.ndarray") -> float:
     known = list(_between(_points(readings, place), float(edges[0, 0]), float(edges[-1, 1])))
     times, joules = zip(*known, strict=True)
+    if (share := unsure_share(np.array(times), edges)) > UNSURE_SHARE:
+        told = f"{100 * share:.0f} % of their time cannot be told from what lies around them"
+        raise OSError(f"the counter of energy moves too seldom for windows as short as these: {told}")
     return float(np.diff(np.interp(edges, times, joules), axis=1).sum())
+
+
+def unsure_share(times: "np.ndarray", edges: "np.ndarray") -> float:
+    """Share of the spans' time, up to which the energy may be off for each unit that power differs outside of them.
+
+    A step of the counter that lies i seconds within spans and o outside is shared by time: it is i·o / (i + o) times
+    the difference of the two powers off.
+    """
+    inside = np.concatenate([[0.0], np.cumsum(np.diff(edges, axis=1))]).repeat(2)[1:-1]
+    within = np.diff(np.interp(times, edges.ravel(), inside))
+    steps = np.diff(times)
+    return float((within * (steps - within) / steps).sum() / inside[-1])
 
 
 def _points(readings: Sequence[Reading], place: int) -> list[tuple[float, float | str]]:

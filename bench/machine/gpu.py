@@ -13,10 +13,12 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-SAMPLE_S = 1.0  # between readings while a cell runs
+# Between readings while a cell runs. One takes the driver milliseconds on a core that the cell may use; a clock that is
+# held down stays so for seconds.
+SAMPLE_S = 1.0
 NO_LIBRARY = "nvidia-ml-py is not installed"
 NO_DRIVER = "there is no NVIDIA driver here"
-MAX_LINKS = 18  # NVLink's links of one GPU
+LINKS = 18  # NVLink's links of one GPU, where the library does not say how many there may be
 Reading = dict[str, Any]
 
 
@@ -107,7 +109,7 @@ class Gpus:
             return None
         found = [[0] * len(handles) for _ in handles]
         for row, handle in enumerate(handles):
-            for link in range(MAX_LINKS):
+            for link in range(getattr(self.nvml, "NVML_NVLINK_MAX_LINKS", LINKS)):
                 if self._ask("nvmlDeviceGetNvLinkState", handle, link):
                     other = self._ask("nvmlDeviceGetNvLinkRemotePciInfo", handle, link)
                     if other is not None and other.busId in places:

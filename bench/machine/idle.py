@@ -9,11 +9,16 @@ from typing import Any
 import psutil
 
 from bench.machine import noise
+from bench.machine.noise import Usage
 from bench.units import digits
 
-SAMPLE_S = 0.5
+SAMPLE_S = 0.5  # some fifty ticks of 10 ms, in which a core's time is counted: a look is off by 2 % of each core
 CALM_SAMPLES = 3  # in a row, until it counts as quiet
-BUSY_CORES = 0.2  # as much foreign work, in cores, is too much; a hundredth of all cores where that is more
+# Foreign work that is too much, in cores. No share of the machine: a step waits for its slowest core, so that one busy
+# process does as much harm on 128 cores as on two. Many cores have many small background tasks, hence the second limit.
+BUSY_CORES = 0.2
+BUSY_SHARE = 0.01  # of all cores, where that is more
+BUSY_CORE = 0.5  # of any single core: a process that computes takes all of one
 NAMED = 3  # processes
 
 
@@ -24,24 +29,27 @@ class Load:
     cores: int  # how many were looked at
     foreign_cores: float | None  # how many of them other processes kept busy; None where the system does not tell
     load_1min: float  # processes that ran or waited, the last minute's mean, this one's own included
+    machine_cores: int  # over which `load_1min` is spread: the machine's, of which a container may have few
+    busiest_core: float | None = None  # share of the one core that others used most
     busiest: Sequence[tuple[str, float]] = ()  # name of a process, cores that it used
 
     @property
     def busy(self) -> bool:
-        return self.foreign_cores is not None and self.foreign_cores > max(BUSY_CORES, 0.01 * self.cores)
+        total, most = self.foreign_cores or 0.0, self.busiest_core or 0.0
+        return total > max(BUSY_CORES, BUSY_SHARE * self.cores) or most > BUSY_CORE
 
     @property
     def warning(self) -> str | None:
         """One line that says what disturbs, or None."""
         last_minute = f"{digits(self.load_1min)} processes ran in the mean over the last minute"
-        if self.busy and self.foreign_cores:
+        if self.busy and self.foreign_cores is not None:
             who = (
                 ", ".join(f"{name} {digits(used)}" for name, used in self.busiest) or "none that can be seen from here"
             )
             used = f"other processes use {digits(self.foreign_cores)} of {self.cores} cores"
             return f"{used} ({who}), and {last_minute}; results will be slower and noisier: see --wait-for-idle"
-        if self.load_1min > max(1.0, self.cores / 2):
-            return f"{last_minute} on {self.cores} cores; if that goes on, results will be noisy"
+        if self.load_1min > max(1.0, self.machine_cores / 2):
+            return f"{last_minute} on {self.machine_cores} cores; if that goes on, results will be noisy"
         return None
 
 
@@ -77,22 +85,35 @@ def settle(
 
 def sample_load(cores: Sequence[int], seconds: float = SAMPLE_S) -> Load:
     """Look for a while at what others do on the cores."""
-    before, processes = noise.usage(cores), times_of_others()
-    begin = time.monotonic()
+    listed, processes = time.monotonic(), times_of_others()  # before the look: of many processes it takes seconds
+    before, begin = noise.usage(cores), time.monotonic()
     time.sleep(seconds)
-    after, elapsed_s = noise.usage(cores), time.monotonic() - begin
-    foreign = None
-    if before and after:
-        foreign = max(after.busy_s - before.busy_s - (after.own_s - before.own_s), 0.0) / elapsed_s
+    after, end = noise.usage(cores), time.monotonic()
+    foreign, busiest_core = foreign_work(before, after, end - begin) if before and after else (None, None)
     used = [
-        (process, name, (cpu_s - processes[process][1]) / elapsed_s)
+        (process, name, (cpu_s - processes[process][1]) / (end - listed))
         for process, (name, cpu_s) in times_of_others().items()
         if process in processes
     ]
     busiest = sorted(used, key=lambda one: -one[2])[: 2 * NAMED]
     named = [(name, share) for process, name, share in busiest if share > 0.01 and may_use(process, cores)]
     load_1min = round(os.getloadavg()[0], 2)
-    return Load(cores=len(cores), foreign_cores=foreign, load_1min=load_1min, busiest=named[:NAMED])
+    return Load(
+        cores=len(cores), foreign_cores=foreign, load_1min=load_1min, machine_cores=os.cpu_count() or len(cores),
+        busiest_core=busiest_core, busiest=named[:NAMED],
+    )  # fmt: skip
+
+
+def foreign_work(before: Usage, after: Usage, elapsed_s: float) -> tuple[float, float]:
+    """Cores that others used in the meantime, and their share of the one that they used most.
+
+    On which core this process ran is not told: its own time is taken off both.
+    """
+    own_s = after.own_s - before.own_s
+    by_core = [now - then for then, now in zip(before.by_core_s, after.by_core_s, strict=True)]
+    found = (after.busy_s - before.busy_s, max(by_core, default=0.0))
+    total, most = (max(busy_s - own_s, 0.0) / elapsed_s for busy_s in found)
+    return total, most
 
 
 def times_of_others() -> dict[psutil.Process, tuple[str, float]]:

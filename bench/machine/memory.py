@@ -84,13 +84,12 @@ def limit_of(process: Path) -> int | None:
 
 
 def available(root: Path = Path("/")) -> int | None:
-    """Bytes that can still be asked for without harm, as the kernel estimates it, and within the container's limit."""
+    """Bytes that can still be asked for without harm: as the kernel estimates it, and as the container leaves."""
     try:
         free = numbers((root / "proc/meminfo").read_text(), ("MemAvailable",)).get("MemAvailable")
     except (OSError, ValueError):
         return None
-    limit = processor.limits(root)["memory_bytes"]
-    return min((one for one in (free, limit) if one is not None), default=None)
+    return min((one for one in (free, processor.memory_left(root)) if one is not None), default=None)
 
 
 def room(held: int, root: Path = Path("/")) -> int | None:
@@ -105,7 +104,10 @@ def room(held: int, root: Path = Path("/")) -> int | None:
 
 
 def is_near(held: int, limit: int) -> bool:
-    """Whether more than a limit allows may have been asked for: what is refused may be twice all that was held."""
+    """Whether more than a limit allows may have been asked for: what is refused may be twice all that was held.
+
+    A ratio, so that it holds for any size of machine; what a limit is compared with was held by the same process.
+    """
     return 3 * held >= limit
 
 

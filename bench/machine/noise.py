@@ -24,6 +24,7 @@ class Usage:
     busy_s: float  # of all processes, on the cores asked for
     steal_s: float  # that the cores would have run, had the hypervisor let them
     own_s: float  # of this process and what it started, on any core
+    by_core_s: tuple[float, ...] = ()  # `busy_s` of each core
 
 
 @dataclass(kw_only=True)
@@ -55,16 +56,18 @@ class Meter:
 def usage(cores: Iterable[int], proc: Path = Path("/proc")) -> Usage | None:
     """What the cores and this process have used up to now, or None where the system does not tell."""
     try:
-        busy_s, steal_s = core_times((proc / "stat").read_text(), cores)
+        times = times_of_cores((proc / "stat").read_text(), cores)
     except (OSError, LookupError, ValueError):
         return None
+    busy_s, steal_s = sum(busy for busy, _ in times), sum(steal for _, steal in times)
     if busy_s == steal_s == 0:  # as sandboxes have it, which give no counts
         return None
-    return Usage(busy_s=busy_s, steal_s=steal_s, own_s=time.process_time() + children_s(proc))
+    own_s = time.process_time() + children_s(proc)
+    return Usage(busy_s=busy_s, steal_s=steal_s, own_s=own_s, by_core_s=tuple(busy for busy, _ in times))
 
 
-def core_times(text: str, cores: Iterable[int]) -> tuple[float, float]:
-    """Busy and stolen seconds of some cores, summed, from the text of /proc/stat.
+def times_of_cores(text: str, cores: Iterable[int]) -> list[tuple[float, float]]:
+    """Busy and stolen seconds of each of some cores, from the text of /proc/stat.
 
     Raises:
         LookupError: a core that is not in it.
@@ -73,8 +76,7 @@ def core_times(text: str, cores: Iterable[int]) -> tuple[float, float]:
     lines = {line.split(maxsplit=1)[0]: line for line in text.splitlines() if line.startswith("cpu")}
     times = [dict(zip(NAMES, map(int, lines[f"cpu{core}"].split()[1:]), strict=False)) for core in cores]
     tick_s = 1 / os.sysconf("SC_CLK_TCK")
-    busy = sum(time_of[name] for time_of in times for name in BUSY)
-    return busy * tick_s, sum(time_of.get("steal", 0) for time_of in times) * tick_s
+    return [(sum(one[name] for name in BUSY) * tick_s, one.get("steal", 0) * tick_s) for one in times]
 
 
 def children_s(proc: Path = Path("/proc")) -> float:

@@ -84,6 +84,23 @@ def limits(root: Path = Path("/")) -> dict[str, Any]:
     }
 
 
+def memory_left(root: Path = Path("/")) -> int | None:
+    """Bytes that the limits of the container leave, by the narrowest; pages of files that it can give back are free.
+
+    None where there is no limit. A limit whose use is not told counts whole.
+    """
+    folders = [(folder, "max", "current", "inactive_file") for folder in own_folders(root, "")]
+    folders += [
+        (folder, "limit_in_bytes", "usage_in_bytes", "total_inactive_file") for folder in own_folders(root, "memory")
+    ]
+    found: list[int] = []
+    for folder, limit, use, given_back in folders:
+        if (most := _size(folder / f"memory.{limit}")) is not None:
+            used = (_size(folder / f"memory.{use}") or 0) - _field(folder / "memory.stat", given_back)
+            found.append(max(most - max(used, 0), 0))
+    return min(found, default=None)
+
+
 def cache_bytes(cores: Iterable[int], root: Path = Path("/")) -> int | None:
     """Bytes of the last-level caches that some cores have, each counted once; None where the system does not tell."""
     found: dict[str, int] = {}
@@ -123,3 +140,11 @@ def _quota_1(folder: Path) -> float | None:
 def _size(file: Path) -> int | None:
     found = text(file)
     return int(found) if found and found != "max" and int(found) < UNLIMITED else None
+
+
+def _field(file: Path, name: str) -> int:
+    """A number of a file whose lines are names and numbers; 0 where it is not told."""
+    for line in (text(file) or "").splitlines():
+        if line.startswith(f"{name} "):
+            return int(line.split()[1])
+    return 0

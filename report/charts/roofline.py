@@ -17,7 +17,7 @@ from report.panels import NONE, Line, Panel, Section, Table
 
 RATE, UNIT = "flops_per_s", "FLOP/s"
 MARGIN = 3  # times beyond the outermost point, or the roof's edge
-FEW_DECADES = 2.5
+FEW_DECADES = 2.5  # of an axis, below which ticks between powers of ten have room
 PLOT_PX, LINE_PX = 340, 20  # height of a chart, and of a line of its legend
 INTRO = (
     "Each cell by its arithmetic for each byte and the rate that it reaches on one device. The solid roof is what this "

@@ -17,13 +17,14 @@ from bench.ranks import Outcome
 from tests.process.test_launch import CELL
 
 KNOWN = manifests.known()
+QUIET = idle.Load(cores=2, foreign_cores=0.0, load_1min=0.1, machine_cores=2)
 FAKES = {"fake": manifests.read("fake", "tests.fake")}
 
 
 @pytest.fixture(autouse=True)
 def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAMESTEP_ENVIRONMENTS", str(tmp_path / "environments"))
-    monkeypatch.setattr(idle, "sample_load", lambda cores: idle.Load(cores=2, foreign_cores=0.0, load_1min=0.1))
+    monkeypatch.setattr(idle, "sample_load", lambda _: QUIET)
 
 
 def bench(*arguments: str) -> int:
@@ -214,7 +215,7 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_noise_and_the_lack_of_a_report_are_only_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    busy = idle.Load(cores=2, foreign_cores=1.5, load_1min=2.0, busiest=[("compiler", 1.5)])
+    busy = idle.Load(cores=2, foreign_cores=1.5, load_1min=2.0, machine_cores=2, busiest=[("compiler", 1.5)])
     monkeypatch.setattr(idle, "sample_load", lambda cores: busy)
     (_, noise) = surroundings.machine("cpu")
     assert noise.state == "note" and "compiler" in noise.told and noise.mend.endswith("run --wait-for-idle")

@@ -107,6 +107,24 @@ def test_what_happens_to_a_counter_outside_the_windows_is_no_matter() -> None:
         assert spent(read(counter), [(3.0, 5.0)], [0]) == pytest.approx(600.0, rel=1e-6)
 
 
+def pulses(at_s: float) -> float:
+    """100 W, and 400 W in the first quarter of each second."""
+    whole, rest = divmod(at_s, 1.0)
+    return 175.0 * whole + 400.0 * min(rest, 0.25) + 100.0 * max(rest - 0.25, 0.0)
+
+
+@pytest.mark.parametrize(("period_s", "told"), [(0.001, True), (0.02, True), (0.05, True), (0.3, False), (0.4, False)])
+def test_short_windows_far_apart_are_told_by_a_counter_that_moves_often_enough(period_s: float, told: bool) -> None:
+    """Eight windows of 0.25 s, each with 100 J, in which power is four times that between them."""
+    readings = read(pulses, period_s=period_s, end=12.0)
+    spans = [(float(n), n + 0.25) for n in range(2, 10)]
+    if told:
+        assert spent(readings, spans, [0]) == pytest.approx(800.0, rel=energy.UNSURE_SHARE)
+    else:
+        with pytest.raises(OSError, match=r"moves too seldom for windows as short as these: [0-9]+ %"):
+            spent(readings, spans, [0])
+
+
 @pytest.mark.parametrize(
     ("readings", "reason"),
     [

@@ -100,6 +100,14 @@ def test_facts_in_base_units_without_serial_numbers() -> None:
     assert "secret" not in str(facts) and len(first["id"]) == 12 and first["id"] != second["id"]
 
 
+def test_as_many_links_are_asked_for_as_the_library_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer library knows of 36: the last of them count too."""
+    driver = Driver()
+    monkeypatch.setattr(Driver, "NVML_NVLINK_MAX_LINKS", 36, raising=False)
+    monkeypatch.setattr(Driver, "nvmlDeviceGetNvLinkState", lambda *_: 1)
+    assert Gpus(nvml=driver).facts()["links"] == [[0, 36], [36, 0]]
+
+
 def test_clocks_and_why_they_are_low() -> None:
     first, second = Gpus(nvml=Driver()).clocks()
     assert first == {
@@ -179,7 +187,7 @@ def test_real_library_has_every_name_that_is_asked_for() -> None:
 
     pynvml = pytest.importorskip("pynvml")
     asked = set(re.findall(r"\"(nvml\w+)\"", inspect.getsource(gpu))) - {"nvmlClocksThrottleReason"}
-    asked |= set(re.findall(r"nvml\.(NVML_\w+)", inspect.getsource(gpu)))
+    asked |= {"NVML_NVLINK_MAX_LINKS"} | set(re.findall(r"nvml\.(NVML_\w+)", inspect.getsource(gpu)))
     assert len(asked) > 15 and {name for name in asked if not hasattr(pynvml, name)} == set()
 
 

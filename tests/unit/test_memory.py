@@ -111,3 +111,60 @@ def test_what_processes_share_counts_once() -> None:
     with forked(3, 50 * MB) as pids:
         together = memory.held_by([os.getpid(), *pids])
     assert together and together - before == pytest.approx(shared.size + 3 * 50 * MB, rel=0.15)
+
+
+def system(root: Path, free_mib: int, **files: str | int) -> Path:
+    """Files of a system with so much memory free; those of its cgroups by name, `/` written `__` and `.` `_dot_`."""
+    told = {"proc__meminfo": f"MemAvailable: {free_mib * 1024} kB", **files}
+    for name, content in told.items():
+        path = root / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
+    return root
+
+
+MIB = 1 << 20
+
+
+def test_of_a_containers_limit_what_it_holds_already_is_not_available(tmp_path: Path) -> None:
+    """Of 4096 MiB it holds 3000, of which 1000 are pages of files that it can give back."""
+    root = system(
+        tmp_path, 100_000, proc__self__cgroup="0::/box", sys__fs__cgroup__box__memory_dot_max=4096 * MIB,
+        sys__fs__cgroup__box__memory_dot_current=3000 * MIB,
+        sys__fs__cgroup__box__memory_dot_stat=f"anon {1500 * MIB}\nactive_file 7\ninactive_file {1000 * MIB}",
+    )  # fmt: skip
+    assert memory.available(root) == 2096 * MIB
+
+
+def test_the_limit_that_leaves_least_counts(tmp_path: Path) -> None:
+    """The inner one is narrower, the outer one is nearly used up by others."""
+    root = system(
+        tmp_path, 100_000, proc__self__cgroup="0::/pod/box", sys__fs__cgroup__pod__box__memory_dot_max=2000 * MIB,
+        sys__fs__cgroup__pod__box__memory_dot_current=100 * MIB, sys__fs__cgroup__pod__memory_dot_max=8000 * MIB,
+        sys__fs__cgroup__pod__memory_dot_current=7900 * MIB,
+    )  # fmt: skip
+    assert memory.available(root) == 100 * MIB
+
+
+def test_what_a_container_of_cgroup_1_has_left(tmp_path: Path) -> None:
+    top = "sys__fs__cgroup__memory__memory_dot_"
+    files: dict[str, str | int] = {
+        f"{top}limit_in_bytes": 1000 * MIB, f"{top}usage_in_bytes": 900 * MIB,
+        f"{top}stat": f"inactive_file 1\ntotal_inactive_file {300 * MIB}",
+    }  # fmt: skip
+    assert memory.available(system(tmp_path, 100_000, proc__self__cgroup="4:memory:/docker/abc", **files)) == 400 * MIB
+
+
+@pytest.mark.parametrize(("held_mib", "left_mib"), [(5000, 0), (None, 4096)])
+def test_a_limit_that_is_exceeded_leaves_nothing_and_one_whose_use_is_not_told_counts_whole(
+    tmp_path: Path, held_mib: int | None, left_mib: int
+) -> None:
+    root = system(tmp_path, 100_000, proc__self__cgroup="0::/", sys__fs__cgroup__memory_dot_max=4096 * MIB)
+    if held_mib is not None:
+        system(root, 100_000, sys__fs__cgroup__memory_dot_current=held_mib * MIB)
+    assert memory.available(root) == left_mib * MIB
+
+
+def test_a_machine_with_less_free_than_a_container_may_have(tmp_path: Path) -> None:
+    root = system(tmp_path, 500, proc__self__cgroup="0::/", sys__fs__cgroup__memory_dot_max=4096 * MIB)
+    assert memory.available(root) == 500 * MIB

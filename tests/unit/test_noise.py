@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench import metrics
@@ -23,8 +24,9 @@ intr 1 2 3
 
 def test_busy_and_stolen_ticks_of_the_cores_asked_for() -> None:
     """Waiting for a disk is idle, a guest's time is within `user` already, and core 10 is not core 1."""
-    assert noise.core_times(STAT, [0]) == pytest.approx((137 * TICK_S, 50 * TICK_S))
-    assert noise.core_times(STAT, [0, 1]) == pytest.approx((337 * TICK_S, 57 * TICK_S))
+    first, second = noise.times_of_cores(STAT, [0, 1])
+    assert first == pytest.approx((137 * TICK_S, 50 * TICK_S))
+    assert second == pytest.approx((200 * TICK_S, 7 * TICK_S))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,8 @@ def test_shares_are_of_the_cores_time_in_the_windows() -> None:
 
 
 def load(foreign: float | None, load_1min: float = 0.1) -> Load:
-    return Load(cores=4, foreign_cores=foreign, load_1min=load_1min, busiest=[("hog", foreign)] if foreign else [])
+    busiest = [("hog", foreign)] if foreign else []
+    return Load(cores=4, foreign_cores=foreign, load_1min=load_1min, machine_cores=4, busiest=busiest)
 
 
 def settle(loads: Sequence[Load], wait_s: float | None, step_s: float = 1.0) -> tuple[dict[str, object], list[str]]:
@@ -106,7 +109,8 @@ def settle(loads: Sequence[Load], wait_s: float | None, step_s: float = 1.0) -> 
 
 
 def test_quiet_machine_is_no_news() -> None:
-    told = {"cores": 4, "foreign_cores": 0.05, "load_1min": 0.1, "busiest": [("hog", 0.05)]}
+    told = {"cores": 4, "foreign_cores": 0.05, "load_1min": 0.1, "machine_cores": 4, "busiest_core": None}
+    told |= {"busiest": [("hog", 0.05)]}
     assert settle([load(0.05)], 600) == (told | {"waited_s": 0.0, "quiet": True}, [])
 
 
@@ -114,6 +118,50 @@ def test_busy_machine_is_told_with_the_busiest_process() -> None:
     found, said = settle([load(1.5)], None)
     assert found["quiet"] is False and found["waited_s"] == 0
     assert said[0].startswith("other processes use 1.50 of 4 cores (hog 1.50)") and "--wait-for-idle" in said[0]
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4, 16, 64, 128, 512])
+def test_one_busy_process_is_seen_on_any_machine(cores: int) -> None:
+    """It takes a whole core; besides, background tasks take a thousandth of each."""
+    quiet = [0.001 * 0.5] * cores
+    for share, busy in ((0.0, False), (1.0, True)):
+        spent = (quiet[0] + share * 0.5, *quiet[1:])
+        before = Usage(busy_s=7.0 * cores, steal_s=0, own_s=3.0, by_core_s=(7.0,) * cores)
+        after = Usage(
+            busy_s=7.0 * cores + sum(spent) + 0.01, steal_s=0, own_s=3.01,
+            by_core_s=tuple(7.0 + one for one in (spent[0] + 0.01, *spent[1:])),
+        )  # fmt: skip
+        total, most = idle.foreign_work(before, after, 0.5)
+        seen = Load(cores=cores, foreign_cores=total, load_1min=0, machine_cores=cores, busiest_core=most)
+        assert total == pytest.approx(sum(spent) / 0.5) and seen.busy is busy
+        assert ("other processes use" in (seen.warning or "")) is busy
+
+
+def test_a_long_look_at_the_processes_makes_nobody_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are many, listing them takes 2 s. Another process takes a tenth of a core all the time."""
+    now, hog = [100.0], psutil.Process()
+
+    def listed() -> dict[psutil.Process, tuple[str, float]]:
+        now[0] += 2.0
+        return {hog: ("hog", 0.1 * now[0])}
+
+    def usage(_: Sequence[int]) -> Usage:
+        return Usage(busy_s=0.1 * now[0], steal_s=0, own_s=0, by_core_s=(0.1 * now[0],))
+
+    monkeypatch.setattr(idle, "times_of_others", listed)
+    monkeypatch.setattr(noise, "usage", usage)
+    monkeypatch.setattr(idle.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(idle.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))  # pyright: ignore
+    found = idle.sample_load([0])
+    assert (found.foreign_cores, found.busiest_core) == pytest.approx((0.1, 0.1)) and not found.busy
+    assert found.busiest == [("hog", pytest.approx(0.1))]
+
+
+def test_load_is_held_against_the_machine_and_not_against_a_containers_cores() -> None:
+    """Thirty processes are much on two cores, and little on the 128 of a machine of which a container has two."""
+    own = Load(cores=2, foreign_cores=0.0, load_1min=30.0, machine_cores=2)
+    assert "30.0 processes ran in the mean over the last minute on 2 cores" in (own.warning or "")
+    assert Load(cores=2, foreign_cores=0.0, load_1min=30.0, machine_cores=128).warning is None
 
 
 def test_load_of_the_last_minute_is_told() -> None:
