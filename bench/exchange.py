@@ -42,7 +42,7 @@ def measured(training: "Training", request: "Request", backend: Any, code: Any) 
     training.state, training.step = code.build(workload, params, replace(request, exchange=False))
     training.advance(1)
     training.wait()
-    windows = measure.measure_windows(training, request, time.perf_counter, Meter(read=lambda: None))
+    windows = measure.measure_windows(measure.Stopwatch(training=training, meter=Meter(read=lambda: None)), request)
     by_rank = [training.gather([window.own_s]) for window in windows]
     return {
         "gradient_bytes": own,

@@ -108,7 +108,7 @@ class Rounds:
 
     def fits(self, job: Job) -> bool:
         """Whether memory is left for one more: judged by the same cell in an earlier round, or by the largest so far."""
-        room = memory.room(self.runner.held(self.alive))
+        room = memory.available()
         if job in self.alone or room is None:
             return False
         kind = job.cell.workload, job.cell.size

@@ -92,17 +92,6 @@ def available(root: Path = Path("/")) -> int | None:
     return min((one for one in (free, processor.memory_left(root)) if one is not None), default=None)
 
 
-def room(held: int, root: Path = Path("/")) -> int | None:
-    """Bytes that processes can still take, where those of this run hold `held` of what a container may have."""
-    try:
-        free = numbers((root / "proc/meminfo").read_text(), ("MemAvailable",)).get("MemAvailable")
-    except (OSError, ValueError):
-        return None
-    limit = processor.limits(root)["memory_bytes"]
-    within = None if limit is None else limit - held
-    return min((one for one in (free, within) if one is not None), default=None)
-
-
 def is_near(held: int, limit: int) -> bool:
     """Whether more than a limit allows may have been asked for: what is refused may be twice all that was held.
 
