@@ -1,21 +1,22 @@
-"""`bench run`: plan, prove, measure, store, show; then the report, in a process of its own."""
+"""`bench run`: plan, measure, judge, show; then the report, in a process of its own."""
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import attainable, metering, plan, record, rounds, search, show, stats, store
+from bench import attainable, judging, metering, plan, record, rounds, search, show, stats, store
 from bench import resume as going_on
 from bench.launch import Launcher
 from bench.machine import idle
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
 from bench.plan import Choice, Job
-from bench.proof import drift, verdict
+from bench.proof import pieces
 from bench.record import Record
 from bench.runner import Runner
 from bench.settings import Settings, describe_run, describe_settings
@@ -98,19 +99,21 @@ def measure(
             price_per_hour=settings.price_per_hour,
         )
         jobs = plan_jobs(cells, able, settings, seed, lambda: store.load(folder).records)
-        given = search.UNCOMPARED if settings.find_max_batch else None
-        evidence = given or verdict.gather(able, manifests, runner, progress.note)
+        begin, measured = time.monotonic(), False
         if settings.ceilings and not settings.find_max_batch:
             measure_ceilings(folder, able, runner, progress.note)
         for job in progress.each(missing(jobs, done)):
             outcome = runner.measure(job)
-            found = runner.record(job, outcome, evidence)
+            found = runner.record(job, outcome)
             journal.append(found)
             progress.done(found)
-    well = conclude(store.load(folder).records, settings)  # a long run holds none while it measures
+            measured = True
+        spent_s = time.monotonic() - begin if measured else None
+        records, stored = judging.judge(journal, manifests, runner, settings, progress.note, spent_s)
+    well = conclude(records, settings)
     if settings.report:
         write_report(folder)
-    return 0 if well else 1
+    return 0 if well and stored else 1
 
 
 def measure_ceilings(folder: Path, cells: Sequence[Cell], runner: Runner, report: Callable[[str], None]) -> None:
@@ -209,6 +212,18 @@ def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest
     more = " or more" if settings.target_ci else ""
     first = ", and what the devices attain" if settings.ceilings else ""
     show.note(
-        f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}; on top of that comes what is "
-        f"missing of proofs and, at tiny and small, of each cell's drift over {drift.STEPS} steps{first}"
+        f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}{first}; "
+        f"{evidence(able, settings, manifests)}"
     )
+
+
+def evidence(cells: Sequence[Cell], settings: Settings, manifests: Mapping[str, Manifest]) -> str:
+    """What there is to say before a run of the evidence that it will make."""
+    if not settings.proof or settings.cached_proofs:
+        return "no evidence is made"
+    tasks = pieces.missing(cells, manifests, settings.drift)
+    if not tasks:
+        return "all evidence is there"
+    at_most = "" if settings.drift else ", and at most as long as the measurements take"
+    seconds = show.clock(sum(task.seconds for task in tasks))
+    return f"plus about {seconds} of evidence: {len(tasks)} trace{'s' * (len(tasks) > 1)}{at_most}"
