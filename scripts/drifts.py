@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench import manifests, plan
 from bench.launch import Launcher
 from bench.machine.fingerprint import fingerprint
+from bench.manifests import Manifest
 from bench.plan import Choice
 from bench.proof import cache, drift
 from bench.proof.gathering import Traces
@@ -39,22 +41,27 @@ def main(arguments: list[str]) -> None:
     kept = {} if "--all" in arguments or not PATH.exists() else json.loads(PATH.read_text(encoding="utf-8"))
     keys = {cell: drift.drift_key(found[cell.impl], cell) for cell in cells if drift.has_drift(cell)}
     table = {key: kept[key] for key in keys.values() if key in kept}
-    table |= make({cell: key for cell, key in keys.items() if key not in table}, found)
-    lines = [f"{json.dumps(key)}: {json.dumps(table[key], sort_keys=True)}" for key in sorted(table)]
-    PATH.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    write(table)
+    for key, one in make({cell: key for cell, key in keys.items() if key not in table}, found):
+        table[key] = one
+        write(table)  # so that a script that was ended goes on where it was
     print(f"{PATH}: {len(table)} drifts")
 
 
-def make(keys: dict[Cell, str], found: dict[str, manifests.Manifest]) -> dict[str, Any]:
-    """The entries of cells, by key; nothing of the user's cache is looked up."""
+def write(table: Mapping[str, Any]) -> None:
+    lines = [f"{json.dumps(key)}: {json.dumps(table[key], sort_keys=True)}" for key in sorted(table)]
+    PATH.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def make(keys: Mapping[Cell, str], found: Mapping[str, Manifest]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The entries of cells, with their keys; nothing of the user's cache is looked up."""
     with tempfile.TemporaryDirectory() as folder, Launcher(found, cold=False) as launcher:
         os.environ["SAMESTEP_CACHE"] = str(Path(folder) / "cache")
         (Path(folder) / "logs").mkdir()
         runner = Runner(launcher=launcher, folder=Path(folder), manifests=found, min_time_s=1.0, timeout_s=TIMEOUT_S)
         traces = Traces(tracer=runner, report=lambda text: print(text, flush=True), limit_s=None)
-        return {
-            key: entry(cell, drift.make_drift(cell, found[cell.impl], found, traces.run)) for cell, key in keys.items()
-        }
+        for cell, key in keys.items():
+            yield key, entry(cell, drift.make_drift(cell, found[cell.impl], found, traces.run))
 
 
 def entry(cell: Cell, made: dict[str, Any]) -> dict[str, Any]:
