@@ -121,7 +121,7 @@ class Launcher:
         return started
 
     def finish(self, started: Started, timeout_s: float) -> Outcome:
-        """Wait for the end of a cell; nothing of it is left running. Says what the processes wrote, or how they failed."""
+        """Wait for the end of a cell, of which nothing is left running; what it wrote, or how it failed."""
         try:
             told = started.fault or ranks.joined(finish(started.pids, timeout_s, started.folders, started.log))
         except (LookupError, TypeError, ValueError) as error:  # of what ranks wrote and what does not fit together

@@ -116,9 +116,7 @@ class LiveCell:
 
     def visit(self) -> bool:
         """Have it time one window; whether it lived to tell."""
-        now_s, used_s = time.perf_counter(), cpu_s(self.pid)
-        known = used_s is not None and self.idle_cpu_from is not None
-        idle = {"idle_s": now_s - self.idle_since, "idle_cpu_s": used_s - self.idle_cpu_from if known else None}  # pyright: ignore[reportOperatorIssue]
+        idle = {"idle_s": time.perf_counter() - self.idle_since, "idle_cpu_s": self._used_since_rest()}
         self.line.order(VISIT)
         if window := self._answer():
             self.windows.append(window | idle)
@@ -151,6 +149,10 @@ class LiveCell:
         """End it at once."""
         self.launcher.abandon(self.started)
         self.line.close()
+
+    def _used_since_rest(self) -> float | None:
+        used_s = cpu_s(self.pid)
+        return None if used_s is None or self.idle_cpu_from is None else used_s - self.idle_cpu_from
 
     def _rest(self) -> None:
         self.idle_since, self.idle_cpu_from = time.perf_counter(), cpu_s(self.pid)

@@ -20,8 +20,8 @@ Record = dict[str, Any]
 # 3: communication; several devices
 # 4: parity.reference_losses
 # 5: interpreter, price_per_hour, windows.begin_s; energy_j is measured
-# 6: visits; windows.rewait_s, control_s, idle_s and idle_cpu_s. Of cells that take turns latency_s and effective_precision
-#    are of the first round alone; sync_check counts what the second wait took beyond the same reading on an idle device
+# 6: visits; windows.rewait_s, control_s, idle_s, idle_cpu_s. Of cells that take turns the first round alone has latency_s
+#    and effective_precision. sync_check counts what the second wait took beyond the same reading on an idle device
 SCHEMA = 6
 
 STATUSES = ("ok", "unsupported", "unavailable", "oom", "timeout", "crashed", "killed", "nan", "invalid")
@@ -99,6 +99,11 @@ def _reason(field: str, record: Record, reasons: Mapping[str, str]) -> str:
     if found is None:
         raise ValueError(f"the record's field {field} is null without a reason")
     return found
+
+
+def is_whole(record: Record) -> bool:
+    """Whether nothing is left to measure of a process: one that takes turns has had all its visits, or has failed."""
+    return record["status"] != "ok" or record["visits"] is None or len(record["windows"]) >= record["visits"]
 
 
 def encode(record: Record) -> str:

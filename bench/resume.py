@@ -19,6 +19,7 @@ from bench.text import few
 
 # Fields of run.json that make the plan.
 SETTINGS = ("repeats", "min_time_s", "a_a", "target_ci", "max_repeats", "cold", "find_max_batch")
+ALSO = ("price_per_hour", "proof", "cached_proofs", "drift")  # no part of the plan: the last command's count
 ALWAYS = ("plan", "timeout_s")  # what else is needed of it
 TEXT, NUMBER, SEVERAL = (str, NoneType), (int, NoneType), (list,)
 CHOICE = {
@@ -149,5 +150,5 @@ def noted(
     """What `run.json` says from now on: that the run went on, and, where that was forced, in what it changed."""
     this = {"at": now(), "command": command(), "forced": bool(changed), "changes": list(changed), "load": load}
     whole = list(dict.fromkeys([*meta["plan"], *(cell.id for cell in cells)]))
-    own = {name: settings[name] for name in (*SETTINGS, "price_per_hour")}
+    own = {name: settings[name] for name in (*SETTINGS, *ALSO)}
     return {**meta, **own, "plan": whole, "resumed": [*meta.get("resumed", ()), this]}

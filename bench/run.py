@@ -1,8 +1,9 @@
-"""`bench run`: plan, prove, measure, store, show; then the report, in a process of its own."""
+"""`bench run`: plan, measure, judge, show; then the report, in a process of its own."""
 
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,14 +11,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench import attainable, metering, plan, record, rounds, search, show, stats, store, turns
+from bench import attainable, judging, metering, plan, record, rounds, search, show, stats, store, turns
 from bench import resume as going_on
 from bench.launch import Launcher
 from bench.machine import idle
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
 from bench.plan import Choice, Job
-from bench.proof import drift
+from bench.proof import pieces
 from bench.record import Record
 from bench.runner import Runner
 from bench.settings import Settings, describe_run, describe_settings
@@ -70,7 +71,7 @@ def resume(
             going_on.refuse(folder, changed)
         load = idle.settle(physical_cores(), settings.wait_for_idle_s, show.note)
         store.write_meta(folder, going_on.noted(before.meta, cells, asked, load, changed))
-        done = {(found["cell_id"], found["repeat"]) for found in before.records}
+        done = {(found["cell_id"], found["repeat"]) for found in before.records if record.is_whole(found)}
         return measure(journal, cells, choice.seed, settings, manifests, done)
 
 
@@ -101,19 +102,21 @@ def measure(
             turns=not settings.find_max_batch,
         )
         jobs = plan_jobs(cells, able, settings, seed, lambda: store.load(folder).records)
+        begun_s, measured = time.monotonic(), measure_rounds(missing(jobs, done), seed, runner, journal, progress)
+        spent_s = time.monotonic() - begun_s if measured else None
         if settings.ceilings and not settings.find_max_batch:
             measure_ceilings(folder, able, runner, progress.note)
-        measure_rounds(missing(jobs, done), seed, runner, journal, progress)
-    well = conclude(store.load(folder).records, settings)  # a long run holds none while it measures
+        records, stored = judging.judge(journal, manifests, runner, settings, progress.note, spent_s)
+    well = conclude(records, settings)
     if settings.report:
         write_report(folder)
-    return 0 if well else 1
+    return 0 if well and stored else 1
 
 
 def measure_rounds(
     batches: Iterable[Sequence[Job]], seed: int, runner: Runner, journal: Journal, progress: show.Progress
-) -> None:
-    """Measure round by round: first the cells that take turns, all together, then the others one after another."""
+) -> bool:
+    """Measure round by round, the cells that take turns all together, the others one after another; whether any was."""
 
     def keep(found: Record) -> None:
         journal.append(found)
@@ -129,6 +132,7 @@ def measure_rounds(
                 progress.now(job, "runs")
                 keep(runner.record(job, runner.measure(job)))
             rounds.measure(together)
+    return progress.jobs > 0
 
 
 def measure_ceilings(folder: Path, cells: Sequence[Cell], runner: Runner, report: Callable[[str], None]) -> None:
@@ -227,6 +231,18 @@ def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest
     more = " or more" if settings.target_ci else ""
     first = ", and what the devices attain" if settings.ceilings else ""
     show.note(
-        f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}; on top of that comes what is "
-        f"missing of proofs and, at tiny and small, of each cell's drift over {drift.STEPS} steps{first}"
+        f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}{first}; "
+        f"{evidence(able, settings, manifests)}"
     )
+
+
+def evidence(cells: Sequence[Cell], settings: Settings, manifests: Mapping[str, Manifest]) -> str:
+    """What there is to say before a run of the evidence that it will make."""
+    if not settings.proof or settings.cached_proofs:
+        return "no evidence is made"
+    tasks = pieces.missing(cells, manifests, settings.drift)
+    if not tasks:
+        return "all evidence is there"
+    at_most = "" if settings.drift else ", and at most as long as the measurements take"
+    seconds = show.clock(sum(task.seconds for task in tasks))
+    return f"plus about {seconds} of evidence: {len(tasks)} trace{'s' * (len(tasks) > 1)}{at_most}"

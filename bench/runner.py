@@ -22,11 +22,9 @@ from bench.metering import Meter
 from bench.plan import Job
 from bench.proof import proofs, verdict
 from bench.proof.parity import Trace
-from bench.proof.verdict import Evidence
 from bench.ranks import Outcome
 from bench.record import Record
 from bench.spec import Cell, Request, spec_hash
-
 
 VISIT_S = 0.25  # of a window: longer than the ripples of a busy machine, short beside the seconds between visits
 
@@ -118,17 +116,21 @@ class Runner:
             outcome.fields["memory_bytes"]["driver_peak"] = watch.driver_peak
         return outcome
 
-    def trace(self, cell: Cell, steps: int, first_scale: float) -> Trace:
+    def trace(self, cell: Cell, steps: int, first_scale: float, within_s: float | None) -> Trace:
         """Losses and final state, for proofs, references and drifts."""
         own_cache = str(self.launcher.scratch / "traced" / cell.id)  # so that the first repeat compiles
         request = replace(self.request(cell, 0), first_scale=first_scale, cache=own_cache)
         with kept(self.folder / store.LOGS / f"trace-{cell.id}.log") as log:
-            return proofs.run_trace(self.launcher, cell, steps, request, self.timeout_s, log)
+            return proofs.run_trace(self.launcher, cell, steps, request, self.at_most(within_s), log)
 
-    def test_kernels(self, cell: Cell) -> dict[str, Any]:
+    def at_most(self, within_s: float | None) -> float:
+        """Seconds that a process for evidence may take."""
+        return self.timeout_s if within_s is None else min(self.timeout_s, within_s)
+
+    def test_kernels(self, cell: Cell, within_s: float | None) -> dict[str, Any]:
         """Errors of the kernels that `best` takes, and of the plain forms."""
         with kept(self.folder / store.LOGS / f"kernels-{cell.id}.log") as log:
-            return proofs.run_kernels(self.launcher, cell, self.request(cell, 0), self.timeout_s, log)
+            return proofs.run_kernels(self.launcher, cell, self.request(cell, 0), self.at_most(within_s), log)
 
     def ceilings(self, cell: Cell) -> dict[str, Any]:
         """What a device does at most, as the cell's implementation has it: an entry of `ceilings` in `run.json`."""
@@ -158,7 +160,7 @@ class Runner:
         return replace(request, min_windows=plan.EMULATED_WINDOWS, **emulated) if cell.emulated else request
 
     def record(self, job: Job, outcome: Outcome) -> Record:
-        """The whole record of a job; one that its worker wrote only in part is the word `crashed`."""
+        """The record of a job, unjudged; one that its worker wrote only in part is the word `crashed`."""
         try:
             return self._record(job, outcome)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -170,13 +172,10 @@ class Runner:
     def _record(self, job: Job, outcome: Outcome) -> Record:
         """What the worker found, and what only the runner knows."""
         cell, manifest = job.cell, self.manifests[job.cell.impl]
-        evidence = Evidence(nothing="later")
-        losses = outcome.fields.get("losses") if outcome.ok else None
         energy_j, no_energy = self.meter.energy(cell, outcome)
         for window in outcome.fields.get("windows") or ():
             window["begin_s"] -= outcome.begun_at  # one clock serves all processes of a machine
             window |= {part: window.get(part) for part in ("idle_s", "idle_cpu_s")}
-        drift, no_drift = verdict.drift(cell, evidence, manifest)
         workload = workloads.get(cell.workload, cell.size, cell.global_batch)
         data_hash = data.data_hash(workload.data)
         known: dict[str, Any] = {
@@ -187,8 +186,7 @@ class Runner:
             "repeat": job.repeat,
             "run": self.folder.resolve().name,
             "started_at": now(),
-            "parity": verdict.verdict(cell, losses, evidence, manifest),
-            "drift": drift,
+            "parity": verdict.unchecked(verdict.UNJUDGED if outcome.ok else verdict.NOT_OK),
             "interpreter": {"name": manifest.interpreter.name, "python": manifest.interpreter.python},
             "energy_j": energy_j,
             "price_per_hour": self.price_per_hour,
@@ -201,7 +199,7 @@ class Runner:
             "flags": manifest.variables(self.request(cell, job.repeat)),
             "data": {"name": workload.data, "sha256": data_hash},
         }
-        reasons = not_measured(job, outcome) | {"drift": no_drift} | no_energy | outcome.reasons
+        reasons = not_measured(job, outcome) | no_energy | outcome.reasons
         return record.complete(known | outcome.fields, reasons)
 
 
@@ -212,6 +210,7 @@ NOT_MEASURED = {
     "communication": "measured in the first round, where a cell has several devices",
     "effective_precision": "the cell ended before its precision was probed",
     "steps_skipped": "the cell ended before its first step",
+    "drift": "nothing was retraced: see the verdict's reason",
     "memory_bytes.driver_peak": "the cell uses no GPU",
     "windows.foreign_cpu_s": NO_COUNT,
     "windows.steal_s": NO_COUNT,

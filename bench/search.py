@@ -11,7 +11,6 @@ from typing import Any
 
 from bench import record, show, workloads
 from bench.plan import Job
-from bench.proof.verdict import Evidence
 from bench.record import Record
 from bench.spec import Cell, WrongInput
 from bench.units import scaled
@@ -22,7 +21,7 @@ TOO_LARGE = (
     "oom",
     "timeout",
 )  # statuses of a batch that does not fit, in memory or in --timeout: the answer says which
-UNCOMPARED = Evidence(nothing="a search for the largest batch compares no trajectories: measure that batch to have it")
+UNCOMPARED = "a search for the largest batch compares no trajectories: measure that batch to have it"
 
 
 def batches(start: int, least: int, most: int) -> Generator[int, bool, None]:

@@ -30,6 +30,9 @@ class Settings:
     plan_only: bool = False  # write what is planned; a run that goes on measures it, or a part of it
     price_per_hour: float | None = None  # of one device, in the user's currency
     wait_for_idle_s: float | None = None  # until others leave the cores free, at most
+    proof: bool = True  # whether records are judged
+    cached_proofs: bool = False  # judge by the evidence that is kept, and make none
+    drift: bool = False  # take each cell's drift from float64, and let evidence take as long as it does
     ceilings: bool = True  # whether the most that a device attains is measured before the first cell
 
 
@@ -49,6 +52,11 @@ def check(settings: Settings) -> None:
         plan.positive("price-per-hour", settings.price_per_hour)
     if settings.wait_for_idle_s is not None:
         plan.positive("wait-for-idle", settings.wait_for_idle_s)
+    if settings.drift and not settings.proof:
+        raise WrongInput("--drift is evidence, --no-proof leaves evidence out: give one of them")
+    if settings.cached_proofs and (settings.drift or not settings.proof):
+        other = "--drift makes evidence" if settings.drift else "--no-proof takes none"
+        raise WrongInput(f"--cached-proofs takes the evidence that is kept, {other}: give one of them")
     if settings.out:
         store.check_new(settings.out)
 
@@ -81,4 +89,7 @@ def describe_settings(settings: Settings) -> dict[str, Any]:
         "timeout_s": settings.timeout_s,
         "find_max_batch": settings.find_max_batch,
         "price_per_hour": settings.price_per_hour,
+        "proof": settings.proof,
+        "cached_proofs": settings.cached_proofs,
+        "drift": settings.drift,
     }

@@ -88,7 +88,7 @@ class Progress:
     def kept(self, found: Record) -> None:
         """A record was stored: the first of a process, or its last, with a line each; nothing is said of others."""
         name = (found["cell_id"], found["repeat"])
-        unfinished = found["status"] == "ok" and found["memory_bytes"] is None and found["visits"] is not None
+        unfinished = found["status"] == "ok" and found["visits"] is not None and found["memory_bytes"] is None
         if unfinished and name in self.seen:
             return
         self.seen.add(name)

@@ -1,15 +1,19 @@
-"""A run on disk: one folder with `run.json`, `records.jsonl` and `logs/`. Readers never write."""
+"""A run on disk: one folder with `run.json`, `records.jsonl` and `logs/`. Readers never write.
+
+While a run is under way, a process may have several lines in `records.jsonl`: the last one counts, at the place of the
+first. Once the run is judged, the file is rewritten with one line a process.
+"""
 
 import contextlib
 import json
 import os
 import sys
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from bench import reading, record
 from bench.reading import LIMITS, Limits
@@ -19,6 +23,7 @@ from bench.upgrade import upgraded
 
 RUN_FILE, RECORDS_FILE, LOGS = "run.json", "records.jsonl", "logs"
 MAX_WARNINGS = 10  # lines of a file that are told one by one
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,12 @@ def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(folder / RUN_FILE)
-    if sys.platform != "win32":  # that the name is on the disk too
+    _flush_names(folder)
+
+
+def _flush_names(folder: Path) -> None:
+    """Have the disk hold the names of a folder too."""
+    if sys.platform != "win32":
         directory = os.open(folder, os.O_RDONLY)
         os.fsync(directory)
         os.close(directory)
@@ -80,9 +90,9 @@ class CannotWrite(Exception):
     """A record could not be kept; all that were kept before it are whole. The text is one line that says what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Journal:
-    """The records of a run that is under way, which its one runner appends to."""
+    """The records of a run that is under way, which its one runner writes; the file is locked."""
 
     folder: Path
     file: BinaryIO
@@ -95,7 +105,7 @@ class Journal:
         """
         line, end = (record.encode(new) + "\n").encode(), self.file.seek(0, os.SEEK_END)
         try:
-            self._write(b"\n" + line if self._torn(end) else line)
+            _write(self.file, b"\n" + line if self._torn(end) else line)
         except OSError as error:
             with contextlib.suppress(OSError):
                 self.file.truncate(end)
@@ -103,16 +113,82 @@ class Journal:
             advice = f"what was measured before is kept; mend that, then go on with --resume {self.folder}"
             raise CannotWrite(f"cannot write {path}: {error.strerror}; {advice}") from error
 
+    def settle(self, judged: Iterable[Record]) -> None:
+        """Rewrite the file, whole or not at all: one line a process, the judged one where there is one.
+
+        All other lines stay as they are, byte by byte, but for those that are no record, which are left out.
+
+        Raises:
+            CannotWrite: there is no room for it, or it cannot be written; the file is as it was before.
+        """
+        path, part = self.folder / RECORDS_FILE, self.folder / f"{RECORDS_FILE}.part"
+        new = {key: record.encode(one).encode() for one in judged if (key := key_of(one))}
+        try:
+            lines = b"".join(line + b"\n" for line in self._settled(new))
+            if lines == path.read_bytes():
+                return
+            part.unlink(missing_ok=True)  # of a runner that was killed, or a link that someone has put there
+            file = part.open("x+b", buffering=0)
+        except OSError as error:
+            raise self._not_settled(error) from error
+        try:
+            locked(file)  # before it has its name: no second runner gets in between
+            _write(file, lines)
+            part.replace(path)
+        except BaseException as error:  # an interrupt too
+            file.close()
+            with contextlib.suppress(OSError):
+                part.unlink()
+            if isinstance(error, OSError):
+                raise self._not_settled(error) from error
+            raise
+        self.file, old = file, self.file
+        old.close()
+        with contextlib.suppress(OSError):  # the file is whole under its name
+            _flush_names(self.folder)
+
+    def _settled(self, new: Mapping["Key", bytes]) -> list[bytes]:
+        """One line a process, in the order in which the processes began."""
+        lines: list[tuple[Key | None, bytes]] = []
+        for _, line in reading.lines(self.folder, RECORDS_FILE, LIMITS):
+            one, _ = _decoded(line)
+            if one is not None:
+                lines.append((key := key_of(one), new.get(key, line) if key else line))
+        return [line for _, line in _last(lines)]
+
+    def _not_settled(self, error: OSError) -> CannotWrite:
+        path = self.folder / RECORDS_FILE
+        advice = f"all that was measured is kept; mend that, then --resume {self.folder} judges it"
+        return CannotWrite(f"cannot rewrite {path}: {error.strerror or error}; {advice}")
+
     def _torn(self, end: int) -> bool:
         """Whether the file ends with what a power cut left of a line, which the next record must not continue."""
         self.file.seek(max(0, end - 1))
         return self.file.read(1) not in (b"", b"\n")
 
-    def _write(self, data: bytes) -> None:
-        left = memoryview(data)
-        while left:  # the file has no buffer, and a disk that fills up takes a part
-            left = left[self.file.write(left) :]
-        os.fsync(self.file.fileno())
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:  # the file has no buffer, and a disk that fills up takes a part
+        left = left[file.write(left) :]
+    os.fsync(file.fileno())
+
+
+Key = tuple[str, str, int]  # of a process: its run, the id of its cell, its repeat
+
+
+def key_of(found: Record) -> Key | None:
+    """The process that a record is of; None where a stranger's record does not say it."""
+    run, cell, repeat = found.get("run"), found["cell_id"], found.get("repeat")
+    return (run, cell, repeat) if isinstance(run, str) and type(repeat) is int else None
+
+
+def _last(found: Iterable[tuple[Key | None, T]]) -> Iterator[tuple[Key | None, T]]:
+    """The last of each process, at the place of its first; all of those that name no process."""
+    places: dict[Any, tuple[Key | None, T]] = {}
+    for number, (key, one) in enumerate(found):
+        places[key or number] = key, one
+    yield from places.values()
 
 
 @contextmanager
@@ -123,14 +199,22 @@ def writing(folder: Path) -> Generator[Journal]:
         WrongInput: another runner writes to it, or nobody can.
     """
     path = folder / RECORDS_FILE
-    try:
-        file = path.open("a+b", buffering=0)
-    except OSError as error:
-        raise WrongInput(f"cannot write {path}: {error.strerror}") from error
-    with file:
+    while True:
+        try:
+            file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise WrongInput(f"cannot write {path}: {error.strerror}") from error
         if not locked(file):
+            file.close()
             raise WrongInput(f"another runner is measuring into {folder}: wait until it has ended")
-        yield Journal(folder=folder, file=file)
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()  # a runner that has ended meanwhile put another file in its place
+    journal = Journal(folder=folder, file=file)
+    try:
+        yield journal
+    finally:
+        journal.file.close()
 
 
 def locked(file: BinaryIO) -> bool:
@@ -170,7 +254,7 @@ def load(folder: Path, limits: Limits = LIMITS) -> Run:
     if not isinstance(meta, dict):
         raise WrongInput(f"cannot read the run {folder}: {RUN_FILE} holds no JSON object")
     _warn(folder / RECORDS_FILE, [(number, why) for number, _, why in found if why])
-    records = [one for _, one, _ in found if one is not None]
+    records = [one for _, one in _last((key_of(one), one) for _, one, _ in found if one is not None)]
     for schema in [meta.get("schema"), *(one["schema"] for one in records)]:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         if type(schema) is not int or not 1 <= schema <= record.SCHEMA:  # pyright: ignore[reportUnknownArgumentType]
             raise WrongInput(

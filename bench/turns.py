@@ -32,8 +32,8 @@ class Runner(Protocol):
     """Who starts cells and makes their records."""
 
     def begin(self, job: Job) -> LiveCell: ...
-    def end(self, live: LiveCell, since: float) -> Outcome: ...
-    def held(self, live: Sequence[LiveCell]) -> int: ...
+    def end(self, cell: LiveCell, since: float) -> Outcome: ...
+    def held(self, cells: Sequence[LiveCell]) -> int: ...
     def record(self, job: Job, outcome: Outcome) -> Record: ...
 
 
@@ -107,7 +107,7 @@ class Rounds:
                 return
 
     def fits(self, job: Job) -> bool:
-        """Whether memory is left for one more: judged by the same cell in an earlier round, or by the largest so far."""
+        """Whether memory is left for one more: by the same cell in an earlier round, or by the largest so far."""
         room = memory.available()
         if job in self.alone or room is None:
             return False

@@ -113,11 +113,12 @@ def train(request: "Request", package: str, found: Found) -> None:
     settle = request.task == "measure" and request.cell.precision == "fp16"
     with found.timed("warm-up"):
         warm_up(training, request.steps, SETTLED if settle else 0, backend, found)
+    visits = calls.open_pipes(Path(request.folder)) if found.fields["status"] == "ok" else None
     if request.task == "trace":
         save_state(request, code, training.state)
     elif found.fields["status"] == "ok":
         feeding = steady_feed(request, backend, batch, training.done)
-        if visits := calls.open_pipes(Path(request.folder)):
+        if visits:
             so_far = found.copied()
             describe(training, backend, code, so_far, package)
             visits.tell({"fields": so_far.fields, "reasons": so_far.reasons})

@@ -129,13 +129,18 @@ plan() {
         bench run --impl "$IMPLS" --platform "$PLATFORM" --variant all --out "$folder" --plan-only "$@"
 }
 
-# measure FOLDER WORKLOAD…: what is missing of these, one after another, so that evidence is made as it is needed.
+# measure FOLDER WORKLOAD…: what is missing of these, one after another, so that each has its verdicts before the next.
 measure() {
     local folder=$1 workload
     shift
     for workload in "$@"; do
         bench run --resume "$folder" --workload "$workload" --no-report
     done
+}
+
+# judge FOLDER: the verdicts that did not fit into the time of the measurements; all is measured, so there is no limit.
+judge() {
+    bench run --resume "$1" --no-report
 }
 
 # The rows of a proof are its mark that it was made: what is proven is in the cache, where runs find it.
@@ -164,10 +169,12 @@ parity() {
     done
     plan "$RUN-tiny" --size tiny --precision fp32 --repeats 1 --min-time 0.3
     measure "$RUN-tiny" "${WORKLOADS[@]}"
+    judge "$RUN-tiny"
     [[ $SIZE != tiny ]] || return 0
-    # Of eight samples: the float64 of a hundred steps of lm, on a processor, would take the part's whole time.
+    # Of eight samples: the float64 of lm, on a processor, would take most of the part's time.
     plan "$RUN-small" --size small --batch 8 --precision fp32 --repeats 1 --min-time 0.3
     measure "$RUN-small" "${WORKLOADS[@]}"
+    judge "$RUN-small"
 }
 
 probes() {

@@ -67,6 +67,15 @@ def run(
     no_ceilings: Annotated[
         bool, typer.Option("--no-ceilings", help="Do not measure first what the devices attain at most.")
     ] = False,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Retrace 100 steps of each cell: how far its precision drifts from float64.")
+    ] = False,
+    no_proof: Annotated[
+        bool, typer.Option("--no-proof", help="Make and look up no evidence: each verdict is unchecked.")
+    ] = False,
+    cached_proofs: Annotated[
+        bool, typer.Option("--cached-proofs", help="Judge by the evidence that is kept, and make none.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the records, one line of JSON each.")] = False,
     a_a: Annotated[
         bool, typer.Option("--a-a", help="Every cell twice, against itself: what noise alone shows.")
@@ -113,6 +122,7 @@ def run(
         a_a=a_a, max_repeats=max_repeats, plan_only=plan_only,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
         wait_for_idle_s=wait_for_idle, price_per_hour=price_per_hour, ceilings=not no_ceilings,
+        drift=drift, proof=not no_proof, cached_proofs=cached_proofs,
         find_max_batch=(search.MOST if max_batch is None else max_batch) if find_max_batch else None,
     )  # fmt: skip
     settings.check(how)
@@ -175,6 +185,7 @@ def only(asked: Collection[str], choice: Any, settings: Any) -> dict[str, Any]:
     renamed = {
         "no_report": "report",
         "no_ceilings": "ceilings",
+        "no_proof": "proof",
         "min_time": "min_time_s",
         "timeout": "timeout_s",
         "max_batch": "find_max_batch",

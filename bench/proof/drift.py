@@ -1,4 +1,4 @@
-"""The price of a precision: how far a cell's losses drift from float64's over its first steps.
+"""The price of a precision: how far a cell's losses drift from float64's over its first steps. It is taken where asked.
 
 Cells are retraced for it, as a measured cell cycles a few batches once it is warm. A trace in fp16 starts from a loss
 scale that skips no update, since what follows a skipped update can be compared with no other training.
@@ -28,17 +28,21 @@ class Run(Protocol):
     def __call__(self, cell: Cell, steps: int, first_scale: float = FIRST_SCALE) -> Trace: ...
 
 
-def steps_of(cell: Cell) -> int:
-    """How many steps of a cell are retraced: 0 where the measured ones tell all that is asked of them."""
-    if cell.size in SIZES and cell.precision != "fp64" and cell.engine == "plain":
-        return STEPS
-    return parity.CHECKED_STEPS if cell.precision == "fp16" else 0
+def has_drift(cell: Cell) -> bool:
+    """Whether a cell's drift can be taken."""
+    return cell.size in SIZES and cell.precision != "fp64" and cell.engine == "plain"
 
 
-def drift_key(manifest: Manifest, cell: Cell) -> str:
+def drift_key(manifest: Manifest, cell: Cell, steps: int = STEPS) -> str:
     """Of a cell's losses in its own precision: source, versions, variant, optimizer, data, batch, seed, kernels."""
-    steps = steps_of(cell)
     return digest([proof_key(manifest, cell), golden_key(cell, steps), cell.precision, cell.kernels, cell.platform])
+
+
+def kept_start(manifest: Manifest, cell: Cell) -> dict[str, Any] | None:
+    """A start in fp16 that skips no update, as the cache has it; one that was traced for the drift will do."""
+    kept = cache.load("drifts", drift_key(manifest, cell)) if has_drift(cell) else None
+    kept = kept if kept and kept.get("losses") else None
+    return kept or cache.load("drifts", drift_key(manifest, cell, parity.CHECKED_STEPS))
 
 
 def unskipped(cell: Cell, steps: int, run: Run) -> tuple[Trace, float]:
@@ -56,30 +60,38 @@ def unskipped(cell: Cell, steps: int, run: Run) -> tuple[Trace, float]:
     raise TraceFailed(f"{cell.label}: skips updates from every loss scale that was tried, {scale:g} would be next")
 
 
-def find_drift(cell: Cell, manifest: Manifest, installed: Mapping[str, Manifest], run: Run) -> dict[str, Any]:
+def make_start(cell: Cell, manifest: Manifest, run: Run) -> dict[str, Any]:
+    """`losses` of the first steps in fp16 from a scale that skips no update.
+
+    Raises:
+        TraceFailed: there is none.
+    """
+    trace, scale = unskipped(cell, parity.CHECKED_STEPS, run)
+    found: dict[str, Any] = {"losses": trace.losses, "scale": scale}
+    cache.save("drifts", drift_key(manifest, cell, parity.CHECKED_STEPS), found)
+    return found
+
+
+def make_drift(cell: Cell, manifest: Manifest, installed: Mapping[str, Manifest], run: Run) -> dict[str, Any]:
     """`losses` of the retraced steps; where float64's are known the first of them and the relative difference of each
     step, as the record has it; `reason` where there is none.
+
+    Raises:
+        TraceFailed: the cell cannot be traced.
     """
-    key, steps = drift_key(manifest, cell), steps_of(cell)
-    if kept := cache.load("drifts", key):
-        return kept
-    try:
-        trace, scale = unskipped(cell, steps, run)
-    except TraceFailed as error:
-        return {"losses": None, "reason": str(error)}
+    trace, scale = unskipped(cell, STEPS, run)
     found: dict[str, Any] = {"losses": trace.losses, "scale": scale}
-    if steps == STEPS:
-        reference = find_reference(cell, installed, run, steps)
-        if not reference.get("losses"):
-            return found | {"reason": reference.get("reason") or "no reference was made"}
-        found["reference_losses"] = {name: values[:SHOWN] for name, values in reference["losses"].items()}
-        shares = [share for share, _ in parity.loss_difference(reference["losses"], trace.losses)]
-        found["drift"] = {
-            "steps": steps,
-            "rel_loss_diff": shares,
-            "max_rel_loss_diff": max(shares),
-            "last_rel_loss_diff": sum(shares[-LAST:]) / LAST,
-            "reference": reference["name"],
-        }
-    cache.save("drifts", key, found)
+    reference = find_reference(cell, installed, run, STEPS)
+    if not reference.get("losses"):
+        return found | {"reason": reference.get("reason") or "no reference was made"}
+    found["reference_losses"] = {name: values[:SHOWN] for name, values in reference["losses"].items()}
+    shares = [share for share, _ in parity.loss_difference(reference["losses"], trace.losses)]
+    found["drift"] = {
+        "steps": STEPS,
+        "rel_loss_diff": shares,
+        "max_rel_loss_diff": max(shares),
+        "last_rel_loss_diff": sum(shares[-LAST:]) / LAST,
+        "reference": reference["name"],
+    }
+    cache.save("drifts", drift_key(manifest, cell), found)
     return found

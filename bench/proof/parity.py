@@ -202,7 +202,7 @@ def judge(traces: Mapping[Key, Trace], params: Mapping[str, Param], lr: float) -
             reason = f"has devices that differ by {apart.largest:.1e} in {apart.worst}"
             found[key] = Judgement(equal=False, difference=apart, against=(), reason=reason)
             continue
-        others = {other: compare(trace, traces[other], params, lr) for other in traces if other[0] != key[0]}
+        others = {other: apart_from(trace, traces[other], params, lr) for other in traces if other[0] != key[0]}
         agreeing = {other: diff for other, diff in others.items() if diff.within_fp64}
         frameworks, against = ({name for name, *_ in some} for some in (others, agreeing))
         if not others:
@@ -216,6 +216,14 @@ def judge(traces: Mapping[Key, Trace], params: Mapping[str, Param], lr: float) -
             reason = f"differs from {nearest[0]} by {diff.largest:.1e} in {diff.worst}"
             found[key] = Judgement(equal=False, difference=diff, against=(nearest[0],), reason=reason)
     return found
+
+
+def apart_from(trace: Trace, other: Trace, params: Mapping[str, Param], lr: float) -> Difference:
+    """Differences of two traces; infinite of such as cannot be compared, which are not the same either."""
+    try:
+        return compare(trace, other, params, lr)
+    except ValueError as error:
+        return Difference(loss=np.inf, param=np.inf, slot=np.inf, worst=str(error))
 
 
 def devices_apart(trace: Trace, params: Mapping[str, Param], lr: float) -> Difference | None:

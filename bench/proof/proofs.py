@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from bench import data, workloads
 from bench.handover import discard
@@ -106,10 +107,13 @@ def run_trace(
         for file in sorted(folder.rglob("state-*.npz")):
             with np.load(file, allow_pickle=False) as arrays:
                 states.append({name: arrays[name] for name in arrays.files})
+        state, *copies = parity.states_of_devices(states)
+        told = outcome.fields
+        return Trace(losses=told["losses"], state=state, copies=copies, skipped=told["steps_skipped"])
+    except (BadZipFile, EOFError, LookupError, OSError, TypeError, ValueError) as error:
+        raise TraceFailed(f"{cell.label}: it wrote a trace that makes no sense: {error}") from error
     finally:
         discard(asked)
-    state, *copies = parity.states_of_devices(states)
-    return Trace(losses=outcome.fields["losses"], state=state, copies=copies, skipped=outcome.fields["steps_skipped"])
 
 
 def run_kernels(launcher: Launcher, cell: Cell, request: Request, timeout_s: float, log: Path) -> dict[str, Any]:
@@ -126,10 +130,23 @@ def run_kernels(launcher: Launcher, cell: Cell, request: Request, timeout_s: flo
     return outcome.fields["kernels"]
 
 
+def compared(cell: Cell, impl: str, installed: Mapping[str, Manifest]) -> dict[tuple[str, str], Cell]:
+    """The cells whose traces stand in a proof: the cell itself in its own framework; in the others their default
+    variants, on one device. By framework and variant.
+    """
+    found: dict[tuple[str, str], Cell] = {}
+    for name, manifest in installed.items():
+        variant = cell.variant if name == impl else manifest.default_variant["cpu"]
+        if manifest.has(cell.workload):
+            of_impl = cell if name == impl else cell.on_one_device()
+            found[name, variant] = replace(of_impl, impl=name, variant=variant)
+    return found
+
+
 def make_proofs(
     cell: Cell, impl: str, installed: Mapping[str, Manifest], run: Callable[[Cell, int], Trace]
 ) -> dict[str, dict[str, Any]]:
-    """Trace the cell in its own framework and, in their default variants and on one device, in the others.
+    """Trace all cells that are compared, and judge them.
 
     Returns:
         By key, what was found of the cell itself, and the others' proofs where they are equal: where they are not,
@@ -137,18 +154,14 @@ def make_proofs(
     """
     workload = workloads.get(cell.workload, cell.size, cell.global_batch)
     steps = workloads.PROOF_STEPS[cell.size]
+    cells = compared(cell, impl, installed)
     traces: dict[tuple[str, str], Trace] = {}
-    cells: dict[tuple[str, str], Cell] = {}
     failures: dict[tuple[str, str], str] = {}
-    for name, manifest in installed.items():
-        variant = cell.variant if name == impl else manifest.default_variant["cpu"]
-        if manifest.has(cell.workload):
-            of_impl = cell if name == impl else cell.on_one_device()
-            cells[name, variant] = replace(of_impl, impl=name, variant=variant)
-            try:
-                traces[name, variant] = run(cells[name, variant], steps)
-            except TraceFailed as error:
-                failures[name, variant] = str(error)
+    for name, of_cell in cells.items():
+        try:
+            traces[name] = run(of_cell, steps)
+        except TraceFailed as error:
+            failures[name] = str(error)
     judged = parity.judge(traces, workload.param_specs(), workload.optimizer(cell.optimizer).lr)
     found: dict[str, dict[str, Any]] = {}
     for name, of_cell in cells.items():

@@ -38,27 +38,44 @@ def reference_key(manifest: Manifest, cell: Cell, steps: int) -> str:
     return digest([golden_key(cell, steps), manifest.name, source, manifest.software()])
 
 
+def partners(cell: Cell, installed: Mapping[str, Manifest]) -> list[tuple[Manifest, Cell]]:
+    """Who can make a cell's reference, and the cell that each trains for it; the cell's own framework comes last."""
+    others = [name for name in dict.fromkeys((*PARTNERS, *installed)) if name in installed and name != cell.impl]
+    found: list[tuple[Manifest, Cell]] = []
+    for manifest in (installed[name] for name in [*others, cell.impl]):
+        if manifest.has(cell.workload):
+            own = {"impl": manifest.name, "variant": manifest.default_variant["cpu"], "precision": "fp64"}
+            plain = {"platform": "cpu", "kernels": "plain", "input": "device", "arm": None}
+            found.append((manifest, replace(cell.on_one_device(), **own, **plain)))
+    return found
+
+
+def kept_reference(
+    cell: Cell, installed: Mapping[str, Manifest], steps: int = parity.CHECKED_STEPS
+) -> dict[str, Any] | None:
+    """A reference that ships or is in the cache; of the cell's own framework only if no other can make one."""
+    if golden := cache.load("golden", golden_key(cell, steps)):
+        return golden
+    able = [manifest for manifest, _ in partners(cell, installed)]
+    able = [manifest for manifest in able if manifest.name != cell.impl] or able
+    kept = (cache.load("references", reference_key(manifest, cell, steps)) for manifest in able)
+    return next((found for found in kept if found), None)
+
+
 def find_reference(
     cell: Cell,
     installed: Mapping[str, Manifest],
     run: Callable[[Cell, int], Trace],
     steps: int = parity.CHECKED_STEPS,
 ) -> dict[str, Any]:
-    """Float64 losses of a cell's first steps by another framework; by its own only if it is alone."""
-    if golden := cache.load("golden", golden_key(cell, steps)):
-        return golden
-    others = [name for name in dict.fromkeys((*PARTNERS, *installed)) if name in installed and name != cell.impl]
+    """Float64 losses of a cell's first steps by another framework; by its own only if no other can make them."""
+    if kept := kept_reference(cell, installed, steps):
+        return kept
     reason = ""
-    for name in [*others, cell.impl]:
-        manifest = installed[name]
+    for manifest, partner in partners(cell, installed):
         key = reference_key(manifest, cell, steps)
         if found := cache.load("references", key):
             return found
-        if not manifest.has(cell.workload):
-            continue
-        variant = manifest.default_variant["cpu"]
-        plain = {"kernels": "plain", "input": "device", "arm": None}
-        partner = replace(cell.on_one_device(), impl=name, variant=variant, precision="fp64", platform="cpu", **plain)
         try:
             trace = run(partner, steps)
         except TraceFailed as error:
@@ -66,7 +83,8 @@ def find_reference(
             continue
         version = next(iter(manifest.versions().values()), "")
         losses = {loss: values[:steps] for loss, values in trace.losses.items()}
-        reference = {"losses": losses, "impl": name, "name": f"{name} {version} {variant} float64"}
+        name = f"{manifest.name} {version} {partner.variant} float64"
+        reference = {"losses": losses, "impl": manifest.name, "name": name}
         cache.save("references", key, reference)
         return reference
     return {"losses": None, "reason": reason}

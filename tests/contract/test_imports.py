@@ -57,7 +57,8 @@ def test_report_imports_what_it_reads_from() -> None:
 
 
 WORKER = (
-    "worker.py", "template.py", "calls.py", "ceilings.py", "measure.py", "waits.py", "examine.py", "exchange.py", "failures.py", "feed.py",
+    "worker.py", "template.py", "calls.py", "ceilings.py", "measure.py", "waits.py",
+    "examine.py", "exchange.py", "failures.py", "feed.py",
     "probes.py", "precision.py", "spec.py", "optimizer.py", "machine/environment.py", "machine/memory.py",
     "machine/noise.py", "machine/processor.py", "workloads/*.py", "data/*.py",
 )  # fmt: skip

@@ -83,6 +83,11 @@ class Place:
             return []
         return [line for line in self.records_file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
+    def measured(self) -> list[Record]:
+        """The same as records, without what a run adds when it is judged."""
+        found = [json.loads(line) for line in self.whole_lines()]
+        return [{name: one[name] for name in one if name not in ("parity", "drift", "absent")} for one in found]
+
     def wait_for_records(self, count: int, runner: "subprocess.Popen[str]") -> None:
         wait_until(lambda: len(self.whole_lines()) >= count or runner.poll() is not None)
         assert runner.poll() is None, self.finish(runner)

@@ -24,7 +24,6 @@ from bench import cli, launch, run, store, templates
 from bench.launch import Launcher
 from bench.manifests import Manifest, read
 from bench.plan import Choice
-from bench.proof import verdict
 from bench.runner import Runner
 from tests.faults.place import MARK, marked
 
@@ -50,11 +49,12 @@ def main(folder: Path, given: dict[str, Any]) -> int:
     observe(options["watch"])
     fakes = {name: copy(name, variables) for name, variables in options["copies"].items()}
     if options["resume"]:
-        return cli.guard(lambda: run.resume(folder, fakes, report=False, ceilings=False))
+        return cli.guard(lambda: run.resume(folder, fakes, report=False, ceilings=False, proof=options["proofs"]))
     names = ("repeats", "timeout_s", "cold")
     settings = run.Settings(
-        out=folder, report=False, ceilings=False, min_time_s=0.01, **{name: options[name] for name in names}
-    )
+        out=folder, report=False, ceilings=False, min_time_s=0.01, proof=options["proofs"],
+        **{name: options[name] for name in names},
+    )  # fmt: skip
     choice = Choice(workload=("autoencoder",), precision=("fp32",))
     return cli.guard(lambda: run.run(choice, settings, fakes))
 
@@ -69,8 +69,6 @@ def shorten(options: dict[str, Any]) -> None:
     Runner.request = lambda *a: replace(whole(*a), window_s=options["window_s"], latency_steps=5)  # type: ignore[method-assign]
     templates.FORK_TIMEOUT_S = options["fork_timeout_s"]
     launch.Launcher.__init__.__kwdefaults__["import_timeout_s"] = options["import_timeout_s"]
-    if not options["proofs"]:
-        verdict.gather = lambda *_: verdict.Evidence()
 
 
 def observe(watch: bool) -> None:

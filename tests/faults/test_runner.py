@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.record import Record
 from tests.faults.place import Place, marked, refused, templates_of, wait_until
 
 INTERRUPTED = "bench: interrupted; what was measured is kept"
@@ -51,6 +52,24 @@ def test_interrupted_again_while_it_ends_a_cell(
     assert (code, said[-1]) == (130, INTERRUPTED)
     place.nothing_left()
     tried(f"{number.name} to the runner, again while it ends a cell that ignores it", "exit 130, all records kept")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+def test_interrupted_while_it_judges(place: Place, tried: Callable[..., None], number: signal.Signals) -> None:
+    """All is measured; a trace for the verdicts hangs, and ignores SIGTERM."""
+    runner = place.start(copies={"a": {"FAKE_FAULT": "hang-state"}, "b": {}}, proofs=True, timeout_s=300)
+    wait_until(place.hanging_file.exists)
+    before = place.measured()
+    runner.send_signal(number)
+    code, said = place.finish(runner)
+    assert (code, said[-1]) == (130, INTERRUPTED)
+    assert len(before) == 4 and place.measured() == before
+    assert {one["parity"]["verdict"] for one in place.records()} == {"unchecked"}
+    place.nothing_left()
+    assert_complete(place, place.go(resume=True, proofs=True), before, repeats=2)
+    assert place.measured() == before
+    place.nothing_left()
+    tried(f"{number.name} to the runner while it judges, then --resume", "exit 130, all records kept and judged")
 
 
 def test_killed_with_a_daemon_and_stopped_processes(place: Place, tried: Callable[..., None]) -> None:
@@ -110,7 +129,7 @@ def test_killed_at_random_moments_often(tmp_path: Path, tried: Callable[..., Non
 
 def kill_and_resume(place: Place, rng: random.Random, kills: int) -> None:
     """Kill one run again and again, then let it end."""
-    kept: list[bytes] = []
+    kept: list[Record] = []
     while kills:
         begun = (place.run / "run.json").exists()
         if not begun:
@@ -124,24 +143,26 @@ def kill_and_resume(place: Place, rng: random.Random, kills: int) -> None:
             continue
         place.kill(runner)
         kills -= 1
-        assert place.whole_lines()[: len(kept)] == kept
-        kept = place.whole_lines()
+        assert place.measured()[: len(kept)] == kept
+        kept = place.measured()
         place.nothing_left()
     begun = (place.run / "run.json").exists()
     assert_complete(place, place.go(resume=begun, repeats=REPEATS, proofs=True), kept)
     place.nothing_left()
 
 
-def assert_complete(place: Place, ended: tuple[int, list[str]], kept: list[bytes]) -> None:
+def assert_complete(place: Place, ended: tuple[int, list[str]], kept: list[Record], repeats: int = REPEATS) -> None:
     """The run ended well, and has the cells of one that nobody killed, those that it had before among them."""
     code, said = ended
     assert code == 0, said[-5:]
-    assert place.whole_lines()[: len(kept)] == kept
+    assert place.measured()[: len(kept)] == kept
     records = [json.loads(line) for line in place.records_file.read_text().splitlines()]
     assert sorted((one["cell"]["impl"], one["repeat"]) for one in records) == [
-        (impl, repeat) for impl in "ab" for repeat in range(REPEATS)
+        (impl, repeat) for impl in "ab" for repeat in range(repeats)
     ]
     assert {one["status"] for one in records} == {"ok"}
+    assert {one["parity"]["verdict"] for one in records} == {"proven"}
+    assert not list(place.run.glob("*.part"))
 
 
 @pytest.mark.long

@@ -25,20 +25,33 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAMESTEP_CACHE", str(tmp_path / "cache"))
 
 
-def measure(folder: Path, choice: Choice) -> tuple[int, Record]:
-    code = run.run(choice, Settings(repeats=1, min_time_s=0.01, out=folder, report=False, ceilings=False), FAKES)
+def measure(folder: Path, choice: Choice, drift: bool = False) -> tuple[int, Record]:
+    settings = Settings(repeats=1, min_time_s=0.01, out=folder, report=False, ceilings=False, drift=drift)
+    code = run.run(choice, settings, FAKES)
     (record,) = store.load(folder).records
     return code, record
 
 
 def test_the_precision_that_products_have_is_recorded_and_its_price(tmp_path: Path) -> None:
-    code, record = measure(tmp_path / "run", MIXED)
+    code, record = measure(tmp_path / "run", MIXED, drift=True)
     assert code == 0
     assert record["effective_precision"] == {"matmul": "bf16", "conv": "bf16"}
     assert record["drift"]["steps"] == len(record["drift"]["rel_loss_diff"]) == 100
     assert record["drift"]["max_rel_loss_diff"] == max(record["drift"]["rel_loss_diff"]) < 1e-5
     assert record["drift"]["reference"].startswith("b ")
     assert record["steps_skipped"] == 0
+    assert len(record["parity"]["reference_losses"]["reconstruction"]) == 20
+
+
+def test_a_drift_is_taken_where_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, record = measure(tmp_path / "unasked", MIXED)
+    assert "100 steps" not in capsys.readouterr().err
+    assert record["drift"] is None and record["absent"]["drift"] == "not taken: bench run --drift takes it"
+    _, asked = measure(tmp_path / "asked", MIXED, drift=True)
+    assert "100 steps" in capsys.readouterr().err
+    _, record = measure(tmp_path / "kept", MIXED)
+    assert record["drift"] == asked["drift"] is not None, "one that is kept is shown"
+    assert "tracing" not in capsys.readouterr().err
 
 
 def test_convolutions_are_probed_where_there_are_some() -> None:
@@ -61,7 +74,8 @@ def worker_request() -> Request:
 def test_a_long_trace_that_tells_a_price_stands_in_no_proof(tmp_path: Path) -> None:
     """The first variant's price takes 100 steps of `b` in float64; the second one's proof takes 20 of them."""
     choice = replace(MIXED, variant=("plain", "wrong"))
-    run.run(choice, Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, ceilings=False), FAKES)
+    settings = Settings(repeats=1, min_time_s=0.01, out=tmp_path / "run", report=False, ceilings=False, drift=True)
+    run.run(choice, settings, FAKES)
     plain, wrong = store.load(tmp_path / "run").records
     if plain["cell"]["variant"] == "wrong":
         plain, wrong = wrong, plain
@@ -82,14 +96,21 @@ def test_another_precision_than_asked_for_is_invalid(
     assert record["effective_precision"] == {"matmul": computed, "conv": computed}
 
 
-def test_a_loss_scale_settles_before_anything_is_timed(tmp_path: Path) -> None:
-    code, record = measure(tmp_path / "run", replace(MIXED, precision=("fp16",)))
+@pytest.mark.parametrize("drift", [False, True])
+def test_a_loss_scale_settles_before_anything_is_timed(
+    drift: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, record = measure(tmp_path / "run", replace(MIXED, precision=("fp16",)), drift)
     assert code == 0 and 2.0**16 / 2**SKIPPED == OVERFLOW
     assert record["steps_skipped"] == SKIPPED
     assert len(record["losses"]["reconstruction"]) == SKIPPED + 20
     assert set(record["losses"]) == {"reconstruction"}
     assert record["parity"]["verdict"] == "proven"
-    assert record["drift"]["max_rel_loss_diff"] < 1e-5  # from a scale that skips no update
+    steps = 100 if drift else 5
+    assert f"fp16 ×1 adam, {steps} steps" in capsys.readouterr().err, "a start that skips no update is traced"
+    assert not drift or record["drift"]["max_rel_loss_diff"] < 1e-5
+    _, again = measure(tmp_path / "again", replace(MIXED, precision=("fp16",)))
+    assert "tracing" not in capsys.readouterr().err and again["parity"]["verdict"] == "proven"
 
 
 def test_a_loss_scale_that_never_settles_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,12 +165,11 @@ def test_verify_certifies_no_tf32_on_a_processor() -> None:
     assert "tf32" not in {row.cell.precision for row in rows}
 
 
-def test_what_failed_once_is_not_traced_again(
+def test_nothing_is_traced_for_cells_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_FAULT", "raise-step")
     run.run(
         replace(MIXED, impl=("a", "b")), Settings(repeats=1, out=tmp_path / "run", report=False, ceilings=False), FAKES
     )
-    traced = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tracing")]
-    assert traced and len(traced) == len(set(traced))
+    assert "tracing" not in capsys.readouterr().err

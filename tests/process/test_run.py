@@ -55,7 +55,7 @@ def test_reference_is_another_framework(tmp_path: Path) -> None:
         assert found["parity"]["reference"].startswith(f"{other} ")
         assert found["parity"]["max_rel_loss_diff"] < 1e-6
         told, own = found["parity"]["reference_losses"], found["losses"]
-        assert set(told) == set(own) and all(len(told[name]) == 20 for name in own)
+        assert set(told) == set(own) and all(len(told[name]) == 5 for name in own)
         assert all(abs(told[name][0] - own[name][0]) < 1e-6 * abs(told[name][0]) for name in own)
 
 
@@ -119,7 +119,31 @@ def test_dry_run_starts_and_writes_nothing(tmp_path: Path, capsys: pytest.Captur
     run.dry_run(AUTOENCODER, Settings(out=tmp_path / "run"), FAKES)
     captured = capsys.readouterr()
     assert captured.out.count("autoencoder/tiny") == 2 and "about" in captured.err
+    assert "of evidence: 2 traces, and at most as long as the measurements take" in captured.err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"drift": True}, "of evidence: 6 traces\n"),
+        ({"proof": False}, "no evidence is made"),
+        ({"cached_proofs": True}, "no evidence is made"),
+    ],
+)
+def test_dry_run_tells_the_evidence_that_is_asked_for(
+    how: dict[str, bool], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the drift: of each framework 20 steps in float64, 100 in float64 and 100 in float32."""
+    run.dry_run(AUTOENCODER, replace(Settings(out=tmp_path / "run"), **how), FAKES)
+    assert said in capsys.readouterr().err
+
+
+def test_dry_run_knows_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measure(tmp_path / "run")
+    capsys.readouterr()
+    run.dry_run(AUTOENCODER, Settings(), FAKES)
+    assert "all evidence is there" in capsys.readouterr().err
 
 
 def test_existing_folder_is_refused_before_anything_starts(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ records = st.fixed_dictionaries(
         "repeat": st.integers(0, 99), "status": st.sampled_from(record.STATUSES), "reason": texts, "losses": plain,
         "versions": st.dictionaries(texts, texts, max_size=2),
     }
-).map(lambda changed: failed() | changed)  # fmt: skip
+).map(lambda changed: failed() | {"run": "run"} | changed)  # fmt: skip
+several = st.lists(records, min_size=1, max_size=4, unique_by=lambda one: one["repeat"])  # of as many processes
 ANYTHING = st.binary(max_size=200) | texts.map(str.encode) | st.sampled_from([b"", b"\x00", b"{", b"[" * 9999, b"null"])
 
 
@@ -36,7 +37,7 @@ def written(made: Sequence[record.Record]) -> list[bytes]:
     return [record.encode(one).encode() for one in made]
 
 
-@given(st.lists(records, min_size=1, max_size=4), st.data())
+@given(several, st.data())
 def test_a_cut_anywhere_costs_the_line_that_it_went_through(made: list[record.Record], data: st.DataObject) -> None:
     lines = written(made)
     whole = b"".join(line + b"\n" for line in lines)
@@ -49,7 +50,7 @@ def test_a_cut_anywhere_costs_the_line_that_it_went_through(made: list[record.Re
     assert said == [] if not torn else len(said) == 1 and f"line {kept + 1} is no whole record" in said[0]
 
 
-@given(st.lists(records, min_size=1, max_size=4), ANYTHING, st.data())
+@given(several, ANYTHING, st.data())
 def test_what_lies_between_harms_no_other_line(made: list[record.Record], odd: bytes, data: st.DataObject) -> None:
     lines = written(made)
     place = data.draw(st.integers(0, len(lines)))
@@ -57,7 +58,12 @@ def test_what_lies_between_harms_no_other_line(made: list[record.Record], odd: b
     assert [record.encode(one).encode() for one in found] == lines
 
 
-@given(st.lists(records, min_size=1, max_size=3), st.data())
+apart = st.lists(
+    records, min_size=1, max_size=3, unique_by=(lambda one: one["repeat"] // 10, lambda one: one["repeat"] % 10)
+)
+
+
+@given(apart, st.data())  # so that no byte makes one process another
 def test_a_byte_that_changed_harms_no_other_line(made: list[record.Record], data: st.DataObject) -> None:
     lines = written(made)
     whole = bytearray(b"\n".join(lines) + b"\n")
@@ -68,6 +74,23 @@ def test_a_byte_that_changed_harms_no_other_line(made: list[record.Record], data
     others = [line for n, line in enumerate(lines) if n not in (hit, hit + 1)]
     left = iter([record.encode(one).encode() for one in found])
     assert all(line in left for line in others), "in their order"
+
+
+@given(st.lists(records, max_size=6), st.data())
+def test_the_last_line_of_each_process_counts(made: list[record.Record], data: st.DataObject) -> None:
+    """However often each has been written, before and after the file was rewritten with some of them judged."""
+    made = [one | {"repeat": one["repeat"] % 3} for one in made]
+    last = {one["repeat"]: one for one in made}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = store.create(Path(scratch) / "run", {"schema": record.SCHEMA})
+        (folder / store.RECORDS_FILE).write_bytes(b"".join(line + b"\n" for line in written(made)))
+        assert written(store.load(folder).records) == written(list(last.values()))
+        judged = data.draw(st.lists(st.sampled_from(list(last)), unique=True)) if last else []
+        last |= {repeat: last[repeat] | {"reason": "judged"} for repeat in judged}
+        with store.writing(folder) as journal:
+            journal.settle([last[repeat] for repeat in judged])
+        lines = (folder / store.RECORDS_FILE).read_bytes().splitlines()
+        assert lines == written(list(last.values()))
 
 
 @given(records)

@@ -24,6 +24,11 @@ def append(folder: Path, *records: record.Record) -> None:
             journal.append(one)
 
 
+def process(repeat: int, reason: str = "why") -> record.Record:
+    """A record of a process that is known by its repeat."""
+    return failed() | {"run": "run", "repeat": repeat, "reason": reason}
+
+
 def test_round_trip(folder: Path) -> None:
     append(folder, failed("crashed"), failed("oom"))
     run = store.load(folder)
@@ -166,3 +171,118 @@ def test_run_json_is_not_written_through_a_link(folder: Path, tmp_path: Path) ->
     (folder / f"{store.RUN_FILE}.part").symlink_to(mine)
     store.write_meta(folder, {"schema": record.SCHEMA})
     assert mine.read_text() == "precious" and not (folder / store.RUN_FILE).is_symlink()
+
+
+def told(folder: Path) -> list[tuple[int, str]]:
+    return [(one["repeat"], one["reason"]) for one in store.load(folder).records]
+
+
+def test_the_last_line_of_a_process_counts_at_the_place_of_its_first(folder: Path) -> None:
+    append(folder, process(0, "first"), process(1), process(0, "second"), process(2), process(0, "last"))
+    assert told(folder) == [(0, "last"), (1, "why"), (2, "why")]
+
+
+def test_a_torn_last_line_leaves_the_line_before_it(folder: Path) -> None:
+    append(folder, process(0, "first"), process(1), process(0, "second"))
+    path = folder / store.RECORDS_FILE
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.warns(UserWarning, match="line 3 is no whole record"):
+        assert told(folder) == [(0, "first"), (1, "why")]
+
+
+@pytest.mark.parametrize("odd", [{"run": None}, {"run": ["run"]}, {"repeat": None}, {"repeat": "0"}, {"repeat": True}])
+def test_records_that_name_no_process_are_all_kept(folder: Path, odd: dict[str, Any]) -> None:
+    append(folder, process(0) | odd, process(0) | odd)
+    assert len(store.load(folder).records) == 2
+
+
+def test_other_runs_cells_and_repeats_are_other_processes(folder: Path) -> None:
+    others: list[dict[str, Any]] = [{"run": "other"}, {"cell_id": "1"}, {"repeat": 1}]
+    append(folder, process(0), *(process(0) | one for one in others))
+    assert len(store.load(folder).records) == 4
+
+
+def test_a_settled_file_has_one_line_a_process(folder: Path) -> None:
+    with store.writing(folder) as journal:
+        for one in (process(0, "first"), process(1), process(0, "last")):
+            journal.append(one)
+        untouched = (folder / store.RECORDS_FILE).read_bytes().splitlines()[1]
+        journal.settle([process(0, "judged")])
+        journal.append(process(2, "after it"))
+    lines = (folder / store.RECORDS_FILE).read_bytes().splitlines()
+    assert told(folder) == [(0, "judged"), (1, "why"), (2, "after it")]
+    assert len(lines) == 3 and lines[1] == untouched
+    assert sorted(path.name for path in folder.iterdir()) == [store.LOGS, store.RECORDS_FILE, store.RUN_FILE]
+
+
+def test_settling_leaves_out_what_is_no_record(folder: Path) -> None:
+    append(folder, process(0))
+    with (folder / store.RECORDS_FILE).open("ab") as file:
+        file.write(b'{"torn')
+    with store.writing(folder) as journal:
+        journal.settle([])
+    assert told(folder) == [(0, "why")]  # a warning would be an error
+
+
+def test_settling_keeps_records_of_an_older_schema_as_they_are(folder: Path) -> None:
+    append(folder, process(0) | {"schema": 1}, process(1))
+    before = (folder / store.RECORDS_FILE).read_bytes().splitlines()
+    with store.writing(folder) as journal:
+        journal.settle([process(1, "judged")])
+    after = (folder / store.RECORDS_FILE).read_bytes().splitlines()
+    assert after[0] == before[0] and after[1] != before[1]
+
+
+def test_a_settled_run_is_locked_still(folder: Path) -> None:
+    with store.writing(folder) as journal:
+        journal.append(process(0))
+        journal.settle([process(0, "judged")])
+        with pytest.raises(WrongInput, match="another runner is measuring into"), store.writing(folder):
+            pass
+    with store.writing(folder):
+        pass
+
+
+def test_a_runner_that_waited_at_the_old_file_writes_to_the_new_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opens the file; before it locks it, the first runner settles the run and ends."""
+    append(folder, process(0))
+    whole = store.locked
+
+    def late(file: Any) -> bool:
+        monkeypatch.setattr(store, "locked", whole)
+        with store.writing(folder) as first:
+            first.settle([process(0, "judged")])
+        return whole(file)
+
+    monkeypatch.setattr(store, "locked", late)
+    append(folder, process(1))
+    assert told(folder) == [(0, "judged"), (1, "why")]
+
+
+def test_a_full_disk_leaves_the_file_that_there_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(folder, process(0), process(1))
+    path = folder / store.RECORDS_FILE
+    before = path.read_bytes()
+    whole = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, mode="r", **kw: Full(self, mode) if mode == "x+b" else whole(self, mode, **kw)
+    )
+    with store.writing(folder) as journal:
+        with pytest.raises(store.CannotWrite, match="No space left on device; all that was measured is kept"):
+            journal.settle([process(0, "judged")])
+        assert path.read_bytes() == before and not path.with_name(f"{path.name}.part").exists()
+        journal.append(process(2))
+    assert told(folder) == [(0, "why"), (1, "why"), (2, "why")]
+
+
+def test_what_a_killed_runner_left_of_settling_is_no_hindrance(folder: Path, tmp_path: Path) -> None:
+    append(folder, process(0))
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    (folder / f"{store.RECORDS_FILE}.part").symlink_to(mine)
+    with store.writing(folder) as journal:
+        journal.settle([process(0, "judged")])
+    assert told(folder) == [(0, "judged")] and mine.read_text() == "precious"
+    assert not (folder / store.RECORDS_FILE).is_symlink()

@@ -76,10 +76,10 @@ class FakeRunner:
             lasts = 10**6
         return FakeCell(job=job, lasts=lasts, status=status)
 
-    def end(self, live: Any, since: float) -> Outcome:
+    def end(self, cell: Any, since: float) -> Outcome:
         self.alive -= 1
-        self.told.append(("end", live.job.cell.label))
-        return live.outcome or Outcome(fields={"status": "ok", "windows": list(live.windows), "whole": True})
+        self.told.append(("end", cell.job.cell.label))
+        return cell.outcome or Outcome(fields={"status": "ok", "windows": list(cell.windows), "whole": True})
 
     def held(self, cells: Any) -> int:
         return self.need * len(cells)
