@@ -53,6 +53,8 @@ def judge(
     for n in open_:
         why = unfit[n]
         records[n] = set_aside(records[n], why) if why else judged(records[n], cells[n], evidence[cells[n].id])
+    if late := sum(is_late(records[n]) for n in open_):
+        show.note(f"{late} of {len(records)} records wait for evidence: bench run --resume {journal.folder} makes it")
     try:
         journal.settle(records[n] for n in open_)
     except CannotWrite as error:
@@ -63,9 +65,12 @@ def judge(
 
 def is_open(found: Record) -> bool:
     """Whether a record waits for its verdict."""
-    said = found["parity"]
-    late = LATER in (said["reason"] or "")
-    return found["status"] == "ok" and (said["verdict"] == "unchecked" or late)
+    return found["status"] == "ok" and (found["parity"].get("verdict") == "unchecked" or is_late(found))
+
+
+def is_late(found: Record) -> bool:
+    """Whether its evidence did not fit into the time that there was."""
+    return LATER in str(found["parity"].get("reason"))
 
 
 def lacks_drift(found: Record, settings: Settings) -> bool:

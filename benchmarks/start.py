@@ -65,7 +65,7 @@ def parent(seconds: float = 30.0) -> None:
         )  # fmt: skip
         process = psutil.Process(runner.pid)
         records = Path(folder) / "run" / "records.jsonl"
-        while not records.exists():  # proofs and the first cell come before
+        while not records.exists():  # until the runner has begun
             time.sleep(0.1)
         begin, used, peak = time.perf_counter(), sum(process.cpu_times()[:2]), 0
         while len(records.read_text().splitlines()) < 3 and time.perf_counter() - begin < seconds:

@@ -211,7 +211,8 @@ def test_what_does_not_fit_is_left_and_made_on_resume(tmp_path: Path, capsys: py
     folder = tmp_path / "run"
     begin(folder, proof=False)
     assert reasons(judge(folder, 0.5)) == {LATER}
-    assert "tracing" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "tracing" not in told and f"2 of 2 records wait for evidence: bench run --resume {folder} makes it" in told
     assert run.resume(folder, FAKES, **QUICK) == 0
     assert verdicts(records_of(folder)) == {"proven"}
 

@@ -50,6 +50,15 @@ WRONG = [
     (["compare", "nowhere", "there", "--price-per-hour", "0"], "--price-per-hour 0.0: give a number above zero"),
     (["run", "--force"], "--force goes with --resume RUN"),
     (["run", "--resume", "nowhere"], "nowhere is no run"),
+    (["run", "--no-proof", "--drift"], "--drift is evidence, --no-proof leaves evidence out: give one of them"),
+    (
+        ["run", "--cached-proofs", "--drift"],
+        "--cached-proofs takes the evidence that is kept, --drift makes evidence: give one of them",
+    ),
+    (
+        ["run", "--cached-proofs", "--no-proof"],
+        "--cached-proofs takes the evidence that is kept, --no-proof takes none: give one of them",
+    ),
     (["run", "--resume", "nowhere", "--out", "there"], "--resume goes on in the run's own folder: leave --out"),
     (["run", "--devices", "0"], "--devices 0: give whole numbers from 1"),
     (["run", "--device-counts", "1,-2"], "--device-counts -2: give whole numbers from 1"),
@@ -185,3 +194,5 @@ def test_a_run_that_goes_on_takes_from_the_command_line_what_stood_there() -> No
     settings = Settings(ceilings=False, report=False)
     assert measuring.only({"resume", "no_ceilings"}, Choice(), settings) == {"choose": {}, "ceilings": False}
     assert measuring.only({"no_report"}, Choice(), settings) == {"choose": {}, "report": False}
+    asked = Settings(proof=False, drift=True)
+    assert measuring.only({"no_proof", "drift"}, Choice(), asked) == {"choose": {}, "proof": False, "drift": True}

@@ -197,5 +197,7 @@ def test_estimates_grow_with_steps_precision_and_size(monkeypatch: pytest.Monkey
     of = lambda cell, steps: Task(cell=cell, steps=steps).seconds - plan.CELL_S  # noqa: E731
     assert of(cell, 100) == pytest.approx(20 * of(cell, 5))
     assert of(double, 5) == pytest.approx(2 * of(cell, 5)) and of(small, 5) > of(cell, 5)
+    monkeypatch.setattr(pieces, "physical_cores", lambda: (0,))
+    alone = of(cell, 5)
     monkeypatch.setattr(pieces, "physical_cores", lambda: (0,) * 64)
-    assert of(cell, 5) < of(cell, 100) / 20 * 64
+    assert of(cell, 5) == pytest.approx(alone / 64)
