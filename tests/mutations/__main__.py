@@ -24,8 +24,8 @@ from bench.manifests import Manifest
 from bench.plan import Choice
 from bench.proof import proofs
 from bench.proof.parity import Trace
+from bench.proof.scope import STEPS
 from bench.spec import Cell
-from bench.verify import STEPS
 from tests.mutations.mistakes import MISTAKES, Edit, Mistake
 
 MARKS = ("<!-- mutations: made by `python -m tests.mutations --table docs/parity.md` -->", "<!-- end of mutations -->")
