@@ -64,8 +64,8 @@ def main(arguments: Sequence[str]) -> None:
     faults = prove_sample(choice, given.text, manifests.find())
     if stale := stale_proofs(kept("proofs"), cache.shipped("proofs")):
         faults.append(f"{stale} proofs that ship with the package are of another source: run `make proofs`")
-    print(*faults, sep="\n")
-    sys.exit(1 if faults else 0)
+    if faults:
+        sys.exit("\n".join(faults))
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ def test_other_optimizers(workload: str, proven: list[Row]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_a_run_is_proven(tmp_path: Path) -> None:
     """The whole line on real frameworks: short windows, so that it says nothing about speed."""
     settings = Settings(repeats=1, min_time_s=0.1, out=tmp_path / "run", report=False, ceilings=False)
@@ -91,7 +92,7 @@ def test_a_run_is_proven(tmp_path: Path) -> None:
         assert found["memory_bytes"]["host_peak"] > found["memory_bytes"]["host_baseline"] > 0
 
 
-@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("impl", ["jax", *(pytest.param(impl, marks=pytest.mark.long) for impl in ("torch", "tf"))])
 def test_a_cold_start_measures_too(impl: str, tmp_path: Path) -> None:
     settings = Settings(repeats=1, min_time_s=0.05, out=tmp_path / "run", report=False, ceilings=False, cold=True)
     choice = Choice(impl=(impl,), workload=("autoencoder",), precision=("fp32",), input="host")

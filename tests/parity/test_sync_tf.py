@@ -23,7 +23,7 @@ from bench.plan import Choice
 from bench.proof import parity
 from bench.spec import Request
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 ROOT = Path(__file__).parents[2]
 
