@@ -4,16 +4,20 @@
 # make long        the long tests: precisions, several devices, memory and its lack, a whole run, the pages of the example
 # make verify-all  prove every workload, variant and optimizer, on 1 to 8 devices, and catch every planted mistake; tables in docs/
 # make faults      do to the runner, its workers and its disks what can go wrong; table in docs/ (ten minutes)
-# make ci          what continuous integration runs: all of these, and make fuzz
+# make sample      prove what has no valid shipped result, and a sample of the rest that the commit draws
+# make ci          what continuous integration runs: test, long, faults, fuzz, sample, and every planted mistake
 # make example     measure the run in results/example again, its pages and the pictures in docs/ (ten minutes, a quiet machine)
 # make fuzz        a minute of odd bytes on what reads runs
 # make audit       whether known weaknesses are in the pinned packages; asks PyPI
-# make proofs      verify-all, and ship its proofs with the package
+# make proofs      prove all as verify-all does, and ship the proofs and results with the package
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest
+# Two processes share the tests, a file's stay together; those marked `alone` run after them, one at a time.
+BESIDE := -n 2 --dist loadfile
 
-.PHONY: setup bench test long check unit browser security fuzz audit verify verify-all proofs faults ci figures example example-pages clean
+.PHONY: setup bench test long check unit browser security fuzz audit verify verify-all sample mutations proofs faults ci figures example example-pages clean
 
 setup: .venv/ready
 
@@ -28,13 +32,15 @@ bench: setup
 	$(BIN)/python -m bench run --impl all --workload all --size tiny --precision fp32 --devices 1
 
 test: setup check browser
-	$(BIN)/python -m pytest
+	$(PYTEST) $(BESIDE) -m "not long and not alone" $(ARGS)
+	$(PYTEST) -m "alone and not long" $(ARGS)
 
 long: setup browser
-	$(BIN)/python -m pytest -m long --ignore=tests/faults
+	$(PYTEST) $(BESIDE) -m "long and not alone" --ignore=tests/faults
+	$(PYTEST) -m "long and alone" --ignore=tests/faults
 
 unit: setup
-	$(BIN)/python -m pytest tests/unit tests/contract
+	$(PYTEST) tests/unit tests/contract
 
 check: setup security
 	$(BIN)/ruff format --check .
@@ -73,15 +79,32 @@ verify: setup
 verify-all: verify
 	$(BIN)/python -m tests.mutations --table docs/parity.md
 
+# Drawn by the commit, or by the day where git does not tell it.
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || date -u +%F)
+sample: setup
+	rm -rf build/cache && mkdir -p build
+	SAMESTEP_CACHE=build/cache $(BIN)/python scripts/sample.py "$(COMMIT)" --devices 8
+
+mutations: setup
+	$(BIN)/python -m tests.mutations
+
 proofs:
 	$(MAKE) verify SHIP=--ship
 
 # The table holds what passed: it is written whatever failed, and then that is an error.
 faults: setup
-	rm -f build/faults.json
-	$(BIN)/python -m pytest -m "long or not long" tests/faults; failed=$$?; $(BIN)/python scripts/faults.py && exit $$failed
+	rm -f build/faults-*.json
+	$(PYTEST) $(BESIDE) -m "not alone" tests/faults; beside=$$?; $(PYTEST) -m alone tests/faults; alone=$$?; \
+	  $(BIN)/python scripts/faults.py && exit $$((beside | alone))
 
-ci: test long faults fuzz verify-all
+# The tests of faults are run once: by `make faults`, not by `make test` too.
+ci:
+	$(MAKE) test ARGS=--ignore=tests/faults
+	$(MAKE) long
+	$(MAKE) faults
+	$(MAKE) fuzz
+	$(MAKE) sample
+	$(MAKE) mutations
 
 # A small run that was measured, its report and a comparison, as they lie in the repository.
 example: setup

@@ -8,9 +8,8 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
-from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
@@ -20,46 +19,37 @@ from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
 from bench.plan import Choice
 from bench.precision import FIRST_SCALE
-from bench.proof import parity, proofs, scope
+from bench.proof import groups, parity, proofs, scope
 from bench.proof.drift import unskipped
+from bench.proof.groups import Group, Row
 from bench.proof.parity import Trace
 from bench.proof.proofs import TraceFailed
 from bench.spec import Cell, Request, WrongInput
 
-STEPS = {"small": 3, **workloads.PROOF_STEPS}
 LANES = 4  # traces side by side at most: the twins of large networks take up to 3 GB each
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One cell's part of the proof: how far it lies from the others, and whether that is near enough."""
-
-    cell: Cell
-    steps: int
-    equal: bool
-    against: str
-    difference: parity.Difference | None
-    reason: str | None = None
 
 
 def verify(choice: Choice, steps: int | None, timeout_s: float, manifests: Mapping[str, Manifest]) -> list[Row]:
     """Run and compare what was chosen; a row for each cell whose framework is installed."""
-    cells = scope.plan_cells(choice, manifests)
-    groups = [list(found) for _, found in groupby(cells, key=scope.function)]
-    counts = [steps or STEPS[group[0].size] for group in groups]
+    return prove(groups.plan_groups(choice, steps, manifests), timeout_s, manifests)
+
+
+def prove(chosen: Sequence[Group], timeout_s: float, manifests: Mapping[str, Manifest]) -> list[Row]:
+    """Trace and compare groups of cells; the results of those that are equal are kept."""
     rows: list[Row] = []
     with (
         Launcher(manifests, cold=False) as launcher,
-        show.Progress(f"{len(cells)} cells to verify") as progress,
+        show.Progress(f"{sum(len(group.cells) for group in chosen)} cells to verify") as progress,
         side_by_side(launcher, timeout_s, progress.note) as submit,
     ):
-        wanted = [
-            {cell: submit(cell, n) for cell in scope.traced(group, manifests)}
-            for group, n in zip(groups, counts, strict=True)
-        ]
-        for group, count in zip(groups, counts, strict=True):
+        wanted = [{cell: submit(cell, group.steps) for cell in group.traced} for group in chosen]
+        for group in chosen:
             traces = wanted.pop(0)  # so that they are gone when they have been compared
-            rows += verify_workload(group, count, lambda cell, _, of=traces: of[cell].result(), manifests)
+            rows_of_group = verify_workload(
+                group.cells, group.steps, lambda cell, _, of=traces: of[cell].result(), manifests
+            )
+            groups.keep(group, rows_of_group)
+            rows += rows_of_group
     return rows
 
 

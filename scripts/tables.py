@@ -2,9 +2,10 @@
 
     python -m bench verify --devices 8 --json > FILE; python scripts/tables.py FILE [--ship]
 
-Exit 1 if a row differs. With --ship the proofs that the run left in `$SAMESTEP_CACHE`, an empty folder before it, go
-into `bench/proof/shipped/proofs.json`, for machines that have one framework only. They fit one source and one set of
-versions: without --ship, exit 1 if those that are shipped for the present versions are of another source.
+Exit 1 if a row differs. With --ship what the run left in `$SAMESTEP_CACHE`, an empty folder before it, goes into
+`bench/proof/shipped`: `proofs.json`, for machines that have one framework only, and `groups.json`, the results that
+`scripts/sample.py` takes over. They fit one source and one set of versions: without --ship, exit 1 if the proofs that
+are shipped for the present versions are of another source.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.proof import cache
+from bench.proof import cache, groups
 
 PAGE = Path(__file__).parents[1] / "docs" / "parity.md"
 MARKS = ("<!-- verify: made by `make verify-all` -->", "<!-- end of verify -->")
@@ -37,27 +38,27 @@ def main(arguments: Sequence[str]) -> None:
     )
     if different or not rows:
         sys.exit(1)
-    made = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in cache.folder("proofs").glob("*.json")}
     if "--ship" in arguments:
-        ship(made)
-    elif stale := stale_proofs(made, cache.shipped("proofs")):
-        sys.exit(f"{stale} of {len(made)} proofs that ship with the package are of another source: run `make proofs`")
+        ship("proofs")
+        ship(groups.KIND)
+    elif stale := stale_proofs(kept("proofs"), cache.shipped("proofs")):
+        sys.exit(f"{stale} proofs that ship with the package are of another source: run `make proofs`")
 
 
 def folded(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for all numbers of devices of a cell that is equal, with the largest differences among them."""
-    groups: dict[object, list[dict[str, Any]]] = {}
+    alike: dict[object, list[dict[str, Any]]] = {}
     for row in rows:
         same = [row[name] for name in ("workload", "size", "optimizer", "impl", "variant", "precision", "engine")]
         key = (*same, row["equal"], *(() if row["equal"] else (row["devices"],)))
-        groups.setdefault(key, []).append(row)
+        alike.setdefault(key, []).append(row)
     return [
         {
             **group[0],
             **{name: largest(row[name] for row in group) for name in ("loss", "param", "slot")},
             "devices": ", ".join(str(row["devices"]) for row in group),
         }
-        for group in groups.values()
+        for group in alike.values()
     ]
 
 
@@ -72,9 +73,16 @@ def line(row: dict[str, Any]) -> str:
     return f"| {' | '.join([*cell, str(row['devices']), str(row['steps']), *numbers, against])} |"
 
 
-def ship(proofs: dict[str, Any]) -> None:
-    (cache.SHIPPED / "proofs.json").write_text(json.dumps(proofs, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"{len(proofs)} proofs shipped")
+def ship(kind: str) -> None:
+    """Put all that the run kept of a kind into the package, in place of what shipped before."""
+    made = kept(kind)
+    (cache.SHIPPED / f"{kind}.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"{len(made)} {kind} shipped")
+
+
+def kept(kind: str) -> dict[str, Any]:
+    """What the run left in its cache, by key."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in cache.folder(kind).glob("*.json")}
 
 
 def stale_proofs(made: dict[str, Any], shipped: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from bench.plan import Choice
 from bench.proof import proofs
 from bench.spec import Cell
 
+STEPS = {"small": 3, **workloads.PROOF_STEPS}
 DEFAULT_PRECISIONS = ("fp64", "fp32")
 LEFT_OUT = {
     ("lm", "small", "*"),

@@ -1,6 +1,7 @@
 """Gathers what was tried and what came of it, for the table in docs/reliability.md: `scripts/faults.py` writes it."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.faults.place import Place
 
-FILE = Path(__file__).parents[2] / "build" / "faults.json"
+BUILD = Path(__file__).parents[2] / "build"
 TRIED: dict[str, dict[str, object]] = {}
 
 
@@ -31,5 +32,6 @@ def tried() -> Callable[..., None]:
 
 def pytest_sessionfinish() -> None:
     if TRIED:
-        FILE.parent.mkdir(exist_ok=True)
-        FILE.write_text(json.dumps(TRIED, indent=1, sort_keys=True) + "\n")
+        BUILD.mkdir(exist_ok=True)
+        file = BUILD / f"faults-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}.json"  # of each process of a suite
+        file.write_text(json.dumps(TRIED, indent=1, sort_keys=True) + "\n")

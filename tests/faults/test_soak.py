@@ -12,6 +12,7 @@ MEMORY = 4 * 2**20  # bytes that it may grow by in 900 cells
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_a_thousand_cells(place: Place, tried: Callable[..., None]) -> None:
     runner = place.start(repeats=COUNT // 2, watch=True)
     runner.communicate(timeout=600)

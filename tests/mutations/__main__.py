@@ -2,7 +2,8 @@
 
     python -m tests.mutations [FRAMEWORK …] [--only MISTAKE] [--table docs/parity.md]
 
-Prints the largest difference that `bench verify` finds for each; exit 1 if one is not caught, or does not run.
+Prints the largest difference that `bench verify` finds for each; exit 1 if one is not caught, or does not run, or if
+an edit that changes nothing is caught.
 With --table the figures replace the table between the file's two marks.
 """
 
@@ -25,11 +26,11 @@ from bench.plan import Choice
 from bench.proof import proofs
 from bench.proof.parity import Trace
 from bench.spec import Cell
-from bench.verify import STEPS
-from tests.mutations.mistakes import MISTAKES, Edit, Mistake
+from tests.mutations.mistakes import CONTROL, HARMLESS, MISTAKES, NOTHING, Edit, Mistake
 
 MARKS = ("<!-- mutations: made by `python -m tests.mutations --table docs/parity.md` -->", "<!-- end of mutations -->")
 PACKAGE = "mutants"
+KNOWN = {**MISTAKES, CONTROL: NOTHING}
 
 
 @dataclass(kw_only=True)
@@ -45,20 +46,19 @@ class Laboratory:
         with verify.side_by_side(self.launcher, 300.0, lambda _: None) as submit:
             planted: dict[tuple[str, str], tuple[Manifest, Future[Trace]]] = {}
             for name in names:
-                for cell in cells_of(MISTAKES[name]):
+                mistake = KNOWN[name]
+                for cell in cells_of(mistake):
                     honest = cell.on_one_device()
                     if honest not in self.honest:
-                        self.honest[honest] = submit(honest, STEPS[cell.size])
+                        self.honest[honest] = submit(honest, mistake.steps)
                     if cell.impl not in impls:
                         continue
                     edits = edits_of(cell.impl)[name]
                     if not isinstance(edits, str):
                         mutant = self.plant(cell.impl, name, edits)
-                        planted[name, cell.impl] = mutant, submit(cell, STEPS[cell.size], mutant)
+                        planted[name, cell.impl] = mutant, submit(cell, mistake.steps, mutant)
             return {
-                name: {
-                    impl: self.judge(MISTAKES[name], *planted[name, impl]) for impl in impls if (name, impl) in planted
-                }
+                name: {impl: self.judge(KNOWN[name], *planted[name, impl]) for impl in impls if (name, impl) in planted}
                 for name in names
             }
 
@@ -69,7 +69,7 @@ class Laboratory:
         def run(cell: Cell, _: int) -> Trace:
             return (trace if cell.impl == mutant.name else self.honest[cell.on_one_device()]).result()
 
-        rows = verify.verify_workload(cells, STEPS[mistake.size], run, {**manifests.find(), mutant.name: mutant})
+        rows = verify.verify_workload(cells, mistake.steps, run, {**manifests.find(), mutant.name: mutant})
         (row,) = [row for row in rows if row.cell.impl == mutant.name]
         if row.difference is None:
             return False, f"did not run: {row.reason}"
@@ -107,7 +107,7 @@ def cells_of(mistake: Mistake) -> list[Cell]:
 
 
 def edits_of(impl: str) -> Mapping[str, Sequence[Edit] | str]:
-    return importlib.import_module(f"tests.mutations.{impl}").EDITS
+    return {**importlib.import_module(f"tests.mutations.{impl}").EDITS, CONTROL: [HARMLESS]}
 
 
 @contextmanager
@@ -124,7 +124,11 @@ def laboratory() -> Generator[Laboratory]:
 def main(impls: Sequence[str], only: str | None, table: Path | None) -> int:
     names = [only] if only else list(MISTAKES)
     with laboratory() as place:
-        found = place.try_all(names, impls)
+        found = place.try_all([*names, CONTROL], impls)
+    honest = found.pop(CONTROL)
+    wrong = [
+        f"{impl}, what changes nothing: {told}" for impl, (caught, told) in honest.items() if caught or "run" in told
+    ]
     failures = [f"{impl} {name}" for name in names for impl, (caught, _) in found[name].items() if not caught]
     told = {name: {impl: found[name].get(impl, (True, "–"))[1] for impl in impls} for name in names}
     show.rows(("mistake", *impls), [(name, *told[name].values()) for name in names])
@@ -132,7 +136,8 @@ def main(impls: Sequence[str], only: str | None, table: Path | None) -> int:
         write_table(table, impls, told)
     count = sum(len(of) for of in found.values())
     print(f"{count - len(failures)} of {count} caught", *(f"NOT CAUGHT: {failure}" for failure in failures), sep="\n")
-    return 1 if failures else 0
+    print(*(f"WRONG: {one}" for one in wrong), sep="\n")
+    return 1 if failures or wrong else 0
 
 
 def write_table(path: Path, impls: Sequence[str], found: dict[str, dict[str, str]]) -> None:

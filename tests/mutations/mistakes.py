@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+STEPS = {"tiny": 5, "base-twin": 3}  # by size; a mistake in a network shows at once
+
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
@@ -14,10 +16,11 @@ class Edit:
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """A mistake, and the cell in whose float64 trace it must show."""
+    """A mistake, and the cell in whose float64 trace of so many steps it must show."""
 
     text: str
     workload: str
+    steps: int  # at most as many as `bench verify` takes, which compares the losses of these and of more
     optimizer: str | None = None  # the workload's own
     size: str = "tiny"
     devices: int = 1
@@ -25,19 +28,20 @@ class Mistake:
 
 
 def gan(text: str, size: str = "tiny") -> Mistake:
-    return Mistake(text=text, workload="gan", size=size)
+    return Mistake(text=text, workload="gan", size=size, steps=STEPS[size])
 
 
 def lm(text: str) -> Mistake:
-    return Mistake(text=text, workload="lm")
+    return Mistake(text=text, workload="lm", steps=STEPS["tiny"])
 
 
 def trained(text: str, optimizer: str = "adam") -> Mistake:
-    return Mistake(text=text, workload="autoencoder", optimizer=optimizer)
+    """Of what trains, too: warm-up and corrections of the bias take some steps to show."""
+    return Mistake(text=text, workload="autoencoder", optimizer=optimizer, steps=20)
 
 
 def spread(text: str) -> Mistake:
-    return Mistake(text=text, workload="gan", devices=2, norm_groups=4)
+    return Mistake(text=text, workload="gan", devices=2, norm_groups=4, steps=STEPS["tiny"])
 
 
 MISTAKES = {
@@ -97,3 +101,8 @@ MISTAKES = {
     "shard-of-another": spread("the second device has the samples of the first"),
     "statistics-of-the-device": spread("batch norm has one group a device where there should be two"),
 }
+
+# An edit that changes nothing is planted too, and must not be caught.
+CONTROL = "nothing"
+NOTHING = trained("a comment in other words")
+HARMLESS = Edit(file="autoencoder.py", old="Images to codes.", new="Codes from images.")

@@ -1,4 +1,4 @@
-"""TensorFlow on several devices: other variants and sizes, and what the exchange is."""
+"""TensorFlow on several devices: what the exchange is. `bench verify` proves what they compute, in both variants."""
 
 from collections.abc import Generator
 
@@ -7,7 +7,7 @@ import pytest
 
 from bench import manifests
 from bench.launch import Launcher
-from tests.parity.devices import cell_of, difference, measurement, trace
+from tests.parity.devices import cell_of, measurement, trace
 
 pytestmark = pytest.mark.long
 
@@ -16,17 +16,6 @@ pytestmark = pytest.mark.long
 def launcher() -> Generator[Launcher]:
     with Launcher(manifests.find(), cold=False) as found:
         yield found
-
-
-@pytest.mark.parametrize("workload", ["autoencoder", "lm"])
-def test_xla_computes_the_step_of_one_device(launcher: Launcher, workload: str) -> None:
-    found = difference(launcher, cell_of("tf", workload, 2, 2, variant="xla"), 3)
-    assert found.largest < 1e-11, found
-
-
-def test_a_network_with_statistics_in_the_discriminator(launcher: Launcher) -> None:
-    found = difference(launcher, cell_of("tf", "gan", 2, 2, size="base-twin"), 2)
-    assert found.largest < 1e-11, found
 
 
 def test_without_exchange_devices_go_apart(launcher: Launcher) -> None:

@@ -5,7 +5,7 @@ by are put into the formula: a transposed convolution to few channels is one of 
 (`impls.torch.layers.subpixel`), and the backward pass of fused attention computes the scores again.
 
 XLA leaves out the taps of a kernel that fall on padding, and counts each element-wise operation. With the same taps
-left out of the formula it comes out above it, by 0.9 to 4.2 % of the products, which the element-wise ones are.
+left out of the formula it comes out above it, by 0.8 to 3.3 % of the products, which the element-wise ones are.
 """
 
 import json

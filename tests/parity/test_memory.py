@@ -15,7 +15,7 @@ from bench.plan import Choice
 from bench.spec import Request
 from tests.parity.test_runtime import configured
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 GIB = 2**30
 # Workload and batch at `small`, so that a step needs over a GiB.

@@ -1,18 +1,17 @@
 """The real frameworks, on every workload: the same step to rounding. Needs all that are built in."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench import manifests, plan, run, store, verify, workloads
-from bench.launch import Launcher
+from bench import manifests, run, store, verify, workloads
 from bench.machine.processor import physical_cores
 from bench.plan import Choice
-from bench.proof import parity, proofs
-from bench.proof.parity import Trace
+from bench.proof import groups
+from bench.proof.groups import Row
 from bench.settings import Settings
-from bench.spec import Cell, Request
 
 IMPLS = manifests.BUILT_IN
 # What each framework tells of what was on, so that a table can stand them side by side.
@@ -25,10 +24,26 @@ TOLD_OF = {"gan": IMAGES | {"batch_norm"}, "autoencoder": IMAGES, "lm": {"attent
 DEFAULTS = tuple(manifest.default_variant["cpu"] for manifest in manifests.find().values())
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    patch = pytest.MonkeyPatch()
-    patch.setenv("SAMESTEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+TINY = Choice(size="tiny", variant=DEFAULTS)
+# `make verify-all` proves every other optimizer on the autoencoder, these are on all parameters of the others.
+OTHERS = {"gan": "rmsprop-centered+clip", "lm": "sgd-nesterov+clip+cosine"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMESTEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def proven(cache: None) -> list[Row]:
+    """Each workload with its own optimizer, and two with another, in one go: each framework is imported once."""
+    planned = groups.plan_groups(TINY, None, manifests.find())
+    for workload, optimizer in OTHERS.items():
+        choice = replace(TINY, workload=(workload,), precision=("fp64",), optimizer=optimizer)
+        planned += groups.plan_groups(choice, 5, manifests.find())
+    return verify.prove(planned, 300.0, manifests.find())
 
 
 def test_every_framework_is_installed() -> None:
@@ -36,9 +51,10 @@ def test_every_framework_is_installed() -> None:
 
 
 @pytest.mark.parametrize("workload", workloads.WORKLOADS)
-def test_frameworks_compute_the_same_step(workload: str) -> None:
+def test_frameworks_compute_the_same_step(workload: str, proven: list[Row]) -> None:
     """Float64 as near as was reached, not as near as is allowed: see docs/parity.md."""
-    rows = verify.verify(Choice(workload=(workload,), size="tiny", variant=DEFAULTS), None, 300.0, manifests.find())
+    own = workloads.get(workload, "tiny").default_optimizer
+    rows = [row for row in proven if (row.cell.workload, row.cell.optimizer) == (workload, own)]
     assert [(row.cell.impl, row.cell.precision) for row in rows if row.equal] == [
         (impl, precision) for precision in ("fp64", "fp32") for impl in IMPLS
     ]
@@ -50,43 +66,14 @@ def test_frameworks_compute_the_same_step(workload: str) -> None:
             assert row.difference.slot <= 1e-10
 
 
-@pytest.mark.parametrize("workload", ["gan", "autoencoder"])
-def test_small_is_the_same_step_too(workload: str) -> None:
-    choice = Choice(workload=(workload,), size="small", precision=("fp64",), variant=DEFAULTS)
-    rows = verify.verify(choice, 1, 300.0, manifests.find())
+@pytest.mark.parametrize("workload", OTHERS)
+def test_other_optimizers(workload: str, proven: list[Row]) -> None:
+    rows = [row for row in proven if (row.cell.workload, row.cell.optimizer) == (workload, OTHERS[workload])]
     assert [row.cell.impl for row in rows if row.equal] == list(IMPLS), [row.reason for row in rows]
-
-
-@pytest.mark.parametrize("workload", workloads.WORKLOADS)
-def test_other_optimizers(workload: str) -> None:
-    """One for each workload, on all of its parameters; `make verify-all` runs every one on the autoencoder."""
-    other = {"gan": "rmsprop-centered+clip", "autoencoder": "adamw", "lm": "sgd-nesterov+clip+cosine"}[workload]
-    choice = Choice(workload=(workload,), size="tiny", precision=("fp64",), optimizer=other, variant=DEFAULTS)
-    rows = verify.verify(choice, 5, 300.0, manifests.find())
-    assert [row.cell.impl for row in rows if row.equal] == list(IMPLS), [row.reason for row in rows]
-
-
-def test_norm_groups_are_the_same_in_all(tmp_path: Path) -> None:
-    """Three groups on one device: what three devices with a third of the batch each will compute."""
-    cells = plan.plan_cells(Choice(workload=("gan",), size="tiny", precision=("fp64",)), manifests.find())
-    with Launcher(manifests.find(), cold=False) as launcher:
-        grouped = {(cell.impl, cell.variant): trace(launcher, replace(cell, norm_groups=3), 3) for cell in cells}
-        whole = trace(launcher, cells[0], 3)
-    spec = workloads.get("gan", "tiny")
-    lr = spec.optimizer("adam").lr
-    judged = parity.judge(grouped, spec.param_specs(), lr)
-    assert all(found.equal for found in judged.values()), judged
-    one = next(iter(grouped.values()))
-    assert not parity.compare(one, whole, spec.param_specs(), lr).within_fp64
-
-
-def trace(launcher: Launcher, cell: Cell, steps: int) -> Trace:
-    cores = physical_cores()
-    request = Request(cell=cell, task="trace", folder="", threads=len(cores), cpus=cores)
-    return proofs.run_trace(launcher, cell, steps, request, 300.0, launcher.scratch / "log")
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_a_run_is_proven(tmp_path: Path) -> None:
     """The whole line on real frameworks: short windows, so that it says nothing about speed."""
     settings = Settings(repeats=1, min_time_s=0.1, out=tmp_path / "run", report=False, ceilings=False)
@@ -105,7 +92,7 @@ def test_a_run_is_proven(tmp_path: Path) -> None:
         assert found["memory_bytes"]["host_peak"] > found["memory_bytes"]["host_baseline"] > 0
 
 
-@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("impl", ["jax", *(pytest.param(impl, marks=pytest.mark.long) for impl in ("torch", "tf"))])
 def test_a_cold_start_measures_too(impl: str, tmp_path: Path) -> None:
     settings = Settings(repeats=1, min_time_s=0.05, out=tmp_path / "run", report=False, ceilings=False, cold=True)
     choice = Choice(impl=(impl,), workload=("autoencoder",), precision=("fp32",), input="host")

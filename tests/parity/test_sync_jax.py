@@ -6,7 +6,7 @@ import pytest
 
 from tests.parity.test_precision_jax import trials
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 ONE_DOOR = ("measured('sync')", "measured('sync', 'read')", "measured('sync', 'export')")
 BOTH_DOORS = "measured('sync', 'read', 'export')"

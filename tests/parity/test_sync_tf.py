@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from bench.plan import Choice
 from bench.proof import parity
 from bench.spec import Request
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +63,7 @@ def measured(fault: str) -> dict[str, Any]:
     return {"status": found["status"], "reason": found["reason"], "share": share, "losses": told.fields["losses"]}
 
 
+@cache
 def run(fault: str) -> dict[str, Any]:
     environment = {**os.environ, **manifests.find()["tf"].variables(request())}
     command = [sys.executable, "-m", "tests.parity.test_sync_tf", fault]

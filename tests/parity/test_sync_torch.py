@@ -6,7 +6,7 @@ import pytest
 
 from tests.parity.test_precision_torch import trials
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 SYNC = "measured('sync')"
 ONE_DOOR = ("measured('sync', 'read')", "measured('sync', 'export')")

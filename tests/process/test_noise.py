@@ -14,7 +14,10 @@ from bench.machine import idle, noise
 from tests.process.test_launch import MANIFESTS, run
 
 CORE = noise.cores_of_process()[-1]
-pytestmark = pytest.mark.skipif(noise.usage([CORE]) is None, reason=noise.NO_COUNT)
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(noise.usage([CORE]) is None, reason=noise.NO_COUNT),
+]
 
 
 @pytest.fixture
