@@ -142,6 +142,23 @@ def satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
     return total**2 / spread if spread else math.fsum(freedom for _, freedom in parts)
 
 
+def t_mixture(parts: Sequence[tuple[float, float]]) -> float:
+    """Degrees of freedom for a sum of variances, so that its t is the mean of theirs, each by its variance.
+
+    Satterthwaite's are too many where a variance of few degrees is small by chance: his intervals then hold the truth
+    in 92 % of cases, these in 95 to 97 %.
+    Source: W. G. Cochran and G. M. Cox, "Experimental designs", 2nd edition (1957), section 4.61.
+    """
+    from scipy.special import stdtridf  # pyright: ignore[reportMissingTypeStubs]
+
+    total = math.fsum(variance for variance, _ in parts)
+    share = 0.5 + CONFIDENCE / 2
+    if not total:
+        return min(freedom for _, freedom in parts)
+    t = math.fsum(variance * t_quantile(share, freedom) for variance, freedom in parts) / total
+    return float(stdtridf(share, t))
+
+
 def t_quantile(share: float, freedom: float) -> float:
     """What a Student t variable with so many degrees of freedom stays below with a probability of `share`."""
     # late: it is larger than all that the runner holds otherwise; it has no stubs

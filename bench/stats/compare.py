@@ -63,7 +63,7 @@ def compare_cells(new: Side, base: Side) -> Comparison:
     pair = family.difference(name, base_name) if family is other else None
     if pair and len(rounds) >= MIN_REPEATS:
         count, mean, _ = moments([ours[key] / theirs[key] for key in rounds])
-        return _judge(mean, math.sqrt(pair.variance / count), pair.freedom, "paired", count, counts)
+        return _judge(mean, math.sqrt(pair[0] / count), pair[1], "paired", count, counts)
     one, two = family.estimate(name), other.estimate(base_name)
     mean = math.log(one.mean / two.mean)
     if one.error is not None and two.error is not None and one.freedom and two.freedom:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from statistics import median
 
 # What the neighbours count for at most, in degrees of freedom. Nine or eighteen variances of two degrees each cannot
-# tell "all alike" from "up to three times apart": believing the former, up to 13 % of A/A runs name a cell where one
-# scatters three times as much as the rest. At 6 it is 5 % (benchmarks/coverage.py), for a t of 2.2 in place of 2.0.
-MOST_PRIOR = 6.0
+# tell "all alike" from "up to three times apart". Without a limit 13 % of A/A runs name a cell where one scatters three
+# times as much as the rest and its windows do not show it; with this one 5 % do.
+MOST_PRIOR = 4.0
+LEAST = 0.5  # degrees of freedom below which a variance says nothing of its neighbours
 ZERO = 1e-24  # variances of logarithms below it are rounding
 OFFSET = 1e-5  # of the median, in place of smaller variances where a logarithm is taken
 
@@ -28,8 +29,10 @@ class Prior:
     variance: float
 
 
-def moderate(variances: Sequence[float], freedoms: Sequence[float], scales: Sequence[float]) -> tuple[list[float], Prior]:
-    """Posterior variances (d₀·s₀²·scale + d·s²) / (d₀ + d), and the prior.
+def moderate(
+    variances: Sequence[float], freedoms: Sequence[float], scales: Sequence[float]
+) -> tuple[list[float], float]:
+    """Posterior variances (d₀·s₀²·scale + d·s²) / (d₀ + d), and d₀; the variances themselves if d₀ is 0.
 
     Args:
         variances: s², one a cell.
@@ -39,30 +42,34 @@ def moderate(variances: Sequence[float], freedoms: Sequence[float], scales: Sequ
     prior = fit_prior([s / scale for s, scale in zip(variances, scales, strict=True)], freedoms)
     told = zip(variances, freedoms, scales, strict=True)
     weighed = [(prior.freedom * prior.variance * scale + d * s) / (prior.freedom + d) for s, d, scale in told]
-    return weighed, prior
+    return weighed, prior.freedom
 
 
 def fit_prior(variances: Sequence[float], freedoms: Sequence[float]) -> Prior:
     """d₀ and s₀² from the mean and the variance of the logarithms of sample variances.
 
     e = ln s² − ψ(d/2) + ln(d/2) has the variance ψ'(d/2) + ψ'(d₀/2). Where the e differ less than chance alone would
-    have it, d₀ is unbounded and s₀² the pooled variance; d₀ is `MOST_PRIOR` at most. One variance has no neighbours,
-    and where more than half are exactly zero, those that are not are no like of theirs: then d₀ is 0.
+    have it, d₀ is unbounded and s₀² the pooled variance; d₀ is `MOST_PRIOR` at most. It is 0 for fewer than three
+    variances (the residuals of two are mirror images: one observation), and where more than half are exactly zero:
+    those that are not are no like of theirs.
     """
     from scipy.special import digamma, polygamma  # pyright: ignore[reportMissingTypeStubs]
 
-    if len(variances) < 2 or not (typical := median(variances)) > 0:
+    told = [(s, d) for s, d in zip(variances, freedoms, strict=True) if d >= LEAST]
+    if len(variances) < 3 or len(told) < 2 or not (typical := median(s for s, _ in told)) > 0:
         return Prior(freedom=0.0, variance=0.0)
-    told = list(zip((max(one, OFFSET * typical) for one in variances), freedoms, strict=True))
-    logs = [math.log(one) - float(digamma(d / 2)) + math.log(d / 2) for one, d in told]
+    shift = {d: math.log(d / 2) - float(digamma(d / 2)) for _, d in told}
+    logs = [math.log(max(s, OFFSET * typical)) + shift[d] for s, d in told]
     mean = math.fsum(logs) / len(logs)
     spread = math.fsum((log - mean) ** 2 for log in logs) / (len(logs) - 1)
-    excess = spread - math.fsum(float(polygamma(1, d / 2)) for d in freedoms) / len(logs)
+    excess = spread - math.fsum(float(polygamma(1, d / 2)) for _, d in told) / len(logs)
     if excess <= 0:
-        pooled = math.fsum(d * one for one, d in zip(variances, freedoms, strict=True)) / math.fsum(freedoms)
+        pooled = math.fsum(d * s for s, d in told) / math.fsum(d for _, d in told)
         return Prior(freedom=MOST_PRIOR, variance=pooled)
-    d = 2 * trigamma_inverse(excess)
-    return Prior(freedom=min(d, MOST_PRIOR), variance=math.exp(mean + float(digamma(d / 2)) - math.log(d / 2)))
+    half = trigamma_inverse(excess)
+    return Prior(
+        freedom=min(2 * half, MOST_PRIOR), variance=math.exp(mean + float(digamma(half)) - math.log(half))
+    )
 
 
 def trigamma_inverse(value: float) -> float:
