@@ -19,7 +19,8 @@ def taken(record: Record) -> list[bool]:
     longer. Time is counted in ticks, on each core up to one too many: that much is allowed for, so that rounding sets
     no window aside, however short it is.
     """
-    cores: list[int] = (record["threads"] or {}).get("affinity") or []
+    threads: Mapping[str, Any] = record.get("threads") or {}
+    cores: list[int] = threads.get("affinity") or []
     found: list[dict[str, Any]] = record["windows"] or []
     return [bool(cores) and _others_s(one) > len(cores) * (TAKEN * one["seconds"] + TICK_S) for one in found]
 

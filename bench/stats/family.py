@@ -149,7 +149,7 @@ def rounds_joined(logs: Logs) -> int:
 
 def of_rounds(logs: Logs, own: Mapping[str, Own]) -> tuple[float, float] | None:
     """Variance of the weighted mean of all cells from round to round, over the rounds that every cell has."""
-    whole = set.intersection(*(set(values) for values in logs.values()))
+    whole = [key for key in next(iter(logs.values())) if all(key in values for values in logs.values())]
     if len(whole) < MIN_REPEATS:
         return None
     means = [math.fsum(own[name].weight * values[key] for name, values in logs.items()) for key in whole]

@@ -53,38 +53,39 @@ def fit_prior(variances: Sequence[float], freedoms: Sequence[float]) -> Prior:
     variances (the residuals of two are mirror images: one observation), and where more than half are exactly zero:
     those that are not are no like of theirs.
     """
-    from scipy.special import digamma, polygamma  # pyright: ignore[reportMissingTypeStubs]
-
     told = [(s, d) for s, d in zip(variances, freedoms, strict=True) if d >= LEAST]
     if len(variances) < 3 or len(told) < 2 or not (typical := median(s for s, _ in told)) > 0:
         return Prior(freedom=0.0, variance=0.0)
-    shift = {d: math.log(d / 2) - float(digamma(d / 2)) for _, d in told}
+    shift = {d: math.log(d / 2) - _polygamma(0, d / 2) for _, d in told}
     logs = [math.log(max(s, OFFSET * typical)) + shift[d] for s, d in told]
     mean = math.fsum(logs) / len(logs)
     spread = math.fsum((log - mean) ** 2 for log in logs) / (len(logs) - 1)
-    excess = spread - math.fsum(float(polygamma(1, d / 2)) for _, d in told) / len(logs)
+    excess = spread - math.fsum(_polygamma(1, d / 2) for _, d in told) / len(logs)
     if excess <= 0:
         pooled = math.fsum(d * s for s, d in told) / math.fsum(d for _, d in told)
         return Prior(freedom=MOST_PRIOR, variance=pooled)
     half = trigamma_inverse(excess)
-    return Prior(
-        freedom=min(2 * half, MOST_PRIOR), variance=math.exp(mean + float(digamma(half)) - math.log(half))
-    )
+    return Prior(freedom=min(2 * half, MOST_PRIOR), variance=math.exp(mean + _polygamma(0, half) - math.log(half)))
 
 
 def trigamma_inverse(value: float) -> float:
     """The y whose trigamma is `value`: Newton's method on 1/ψ', which is convex (Smyth 2004, appendix)."""
-    from scipy.special import polygamma  # pyright: ignore[reportMissingTypeStubs]
-
     if value > 1e7:  # where trigamma(y) is 1/y², and 1/y below 1e-6
         return 1 / math.sqrt(value)
     if value < 1e-6:
         return 1 / value
     y = 0.5 + 1 / value
     for _ in range(50):
-        here = float(polygamma(1, y))
-        step = here * (1 - here / value) / float(polygamma(2, y))
+        here = _polygamma(1, y)
+        step = here * (1 - here / value) / _polygamma(2, y)
         y += step
         if -step < 1e-8 * y:
             break
     return y
+
+
+def _polygamma(order: int, value: float) -> float:
+    """Digamma, trigamma, tetragamma: orders 0, 1 and 2."""
+    from scipy import special  # pyright: ignore[reportMissingTypeStubs]
+
+    return float(special.polygamma(order, value))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
