@@ -175,8 +175,14 @@ NESTED = (
     _column("latency", "object", _latency),
     _column("windows", "object", _spans),
     _column("step_variance", "number", _guarded(_step_variance)),
-    _column("windows_aside", "whole", _guarded(lambda record: sum(windows.set_aside(record)))),
-    _column("busy_throughout", "whole", _guarded(lambda record: int(windows.busy_throughout(record)))),
+    _column(
+        "windows_aside", "whole", _guarded(lambda record: sum(windows.set_aside(record)) if record["windows"] else None)
+    ),
+    _column(
+        "busy_throughout",
+        "whole",
+        _guarded(lambda record: int(windows.busy_throughout(record)) if record["windows"] else None),
+    ),
     _column("ceiling", "object"),
     *(
         _column(f"{name}_map", "object", _mapping(name))
