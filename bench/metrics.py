@@ -1,12 +1,11 @@
 """Derived metrics: one row each. Tables, figures and comparisons iterate over `METRICS`."""
 
 import math
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench import attainable, peaks
+from bench import attainable, peaks, windows
 from bench.record import Record
 from bench.stats import CONFIDENCE, MIN_REPEATS, moments, t_quantile
 
@@ -19,11 +18,23 @@ class Metric:
     better: Literal["higher", "lower"]
     value: Callable[[Record], float | None]  # None where the record does not have it
 
+    @property
+    def of_step(self) -> bool:
+        """Whether it is the time of a step times or over a constant, so that windows tell how well it is known."""
+        return self.name in OF_STEP
+
+
+# Metrics that scatter as the time of a step does, on the logarithm
+OF_STEP = (
+    "throughput_per_s", "throughput_per_device_per_s", "step_s", "flops_per_s", "mfu", "attainable_share",
+    "price_per_million",
+)  # fmt: skip
+
 
 def step_s(record: Record) -> float | None:
-    """Seconds of one steady step: the median over the windows of a window's seconds over its steps."""
-    windows = record["windows"]
-    return statistics.median(window["seconds"] / window["steps"] for window in windows) if windows else None
+    """Seconds of one steady step: the middle (`bench.stats.middle`) over the windows that count."""
+    found = windows.step(record)
+    return math.exp(found.log) if found else None
 
 
 def _throughput(record: Record) -> float | None:
@@ -91,10 +102,10 @@ def _share(name: str) -> Callable[[Record], float | None]:
     """Share of the cores' time, over all windows, that was not the cell's."""
 
     def of_windows(record: Record) -> float | None:
-        cores, windows = _part(record, "threads", "affinity"), record["windows"]
-        if not cores or not windows or any(window.get(name) is None for window in windows):
+        cores, found = _part(record, "threads", "affinity"), record["windows"]
+        if not cores or not found or any(window.get(name) is None for window in found):
             return None
-        return sum(window[name] for window in windows) / (len(cores) * sum(window["seconds"] for window in windows))
+        return sum(window[name] for window in found) / (len(cores) * sum(window["seconds"] for window in found))
 
     return of_windows
 
@@ -107,10 +118,10 @@ def cold_start_s(record: Record) -> float | None:
 
 
 def _joules_per_item(record: Record) -> float | None:
-    total, windows = _part(record, "energy_j", "total"), record["windows"]
-    if total is None or not windows:
+    total, found = _part(record, "energy_j", "total"), record["windows"]
+    if total is None or not found:
         return None
-    return total / (record["items_per_step"] * sum(window["steps"] for window in windows))
+    return total / (record["items_per_step"] * sum(window["steps"] for window in found))
 
 
 def _price_per_million(record: Record) -> float | None:

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from bench import metrics, plan, stats
+from bench import plan, stats
 from bench.plan import Job
 from bench.record import Record
 from bench.spec import Cell
+from bench.stats import measured
+from bench.stats.family import Family
 
 ARMS = ("a", "b")
 
@@ -29,19 +31,18 @@ def further(
         read: the records of the run so far; asked anew before each round.
     """
     for repeat in repeats:
-        records = read()
-        jobs = list(plan.rounds([cell for cell in cells if unfinished(cell, target, records)], [repeat], seed))
+        found = measured.family(read())
+        jobs = list(plan.rounds([cell for cell in cells if unfinished(cell, target, found)], [repeat], seed))
         if not jobs:
             return
         yield jobs
 
 
-def unfinished(cell: Cell, target: float, records: Iterable[Record]) -> bool:
+def unfinished(cell: Cell, target: float, found: Family) -> bool:
     """Whether a cell ran and its interval is wider than the target; one that never ran will not do so later."""
-    ok = [found for found in records if found["cell_id"] == cell.id and found["status"] == "ok"]
-    return bool(ok) and not cell.emulated and not reached(target, ok)
+    return cell.id in found.cells and not cell.emulated and not reached(target, found, cell.id)
 
 
-def reached(target: float, repeats: Iterable[Record]) -> bool:
-    """Whether the interval of one cell's step time is as narrow as the target."""
-    return stats.enough([step for found in repeats if (step := metrics.step_s(found))], target)
+def reached(target: float, found: Family, cell_id: str) -> bool:
+    """Whether the interval of a cell's step time, as a run's records tell it, is as narrow as the target."""
+    return stats.enough(found.estimate(cell_id), target)

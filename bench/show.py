@@ -12,13 +12,16 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from bench import metrics, record, rounds, stats, workloads
+from bench import metrics, record, rounds, stats, windows, workloads
 from bench.plan import Job
 from bench.record import Record
 from bench.spec import Cell
-from bench.stats import anomalies, arms, scaling
+from bench.stats import anomalies, arms, measured, scaling
+from bench.stats.family import Family
 from bench.text import plain
 from bench.units import scaled
+
+FIGURES = ("throughput_per_s", "step_s", "host_memory_bytes")  # of a row of the summary
 
 # Markup is off: what is shown comes from logs and package names, and [torch] is no colour.
 errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
@@ -134,6 +137,8 @@ def results(records: Sequence[Record], *, as_json: bool, target: float | None = 
         for found in records:
             for disturbance in metrics.disturbances(found):
                 note(f"disturbed: {label(Cell(**found['cell']))} round {found['repeat'] + 1}: {disturbance}")
+        for line in aside(records):
+            note(line)
         if pairs:
             rows(("cell", "b / a", "95 % interval", "p, adjusted", ""), [arms_row(pair) for pair in pairs])
     if pairs:
@@ -162,27 +167,26 @@ def summary(records: Sequence[Record], target: float | None = None) -> Table:
         "odd",
     )
     table = Table(*columns, box=box.SIMPLE)
+    families = {name: measured.family(records, name) for name in FIGURES}
     for group in by_cell(records):
         cell, ok = group[0]["cell"], [found for found in group if found["status"] == "ok"]
         name = [f"{cell['workload']}/{cell['size']}", cell["impl"], cell["variant"] + arm(cell), cell["precision"]]
         name.append(devices(cell))
         if ok:
-            table.add_row(*name, *_figures(ok, target), _verdict(group, ok), marks(ok))
+            table.add_row(*name, *_figures(ok[0], families, target), _verdict(group, ok), marks(ok))
         else:
             table.add_row(*name, group[0]["status"], "", "", "", plain(group[0]["reason"] or ""), "")
     return table
 
 
-def _figures(ok: Sequence[Record], target: float | None) -> list[str]:
-    """Throughput with its interval, step time, memory: of the repeats of a cell that are ok."""
-    rate, step, memory = (
-        stats.geometric_mean(values) if (values := values_of(name, ok)) else None
-        for name in ("throughput_per_s", "step_s", "host_memory_bytes")
-    )
+def _figures(one: Record, families: Mapping[str, Family], target: float | None) -> list[str]:
+    """Throughput with its interval, step time, memory: of a cell that ran, among those of its run."""
+    cell = one["cell_id"]
+    rate, step, memory = (families[name].estimate(cell) if cell in families[name].cells else None for name in FIGURES)
     assert rate and step
     width = "" if rate.half_width is None else f"{100 * rate.half_width:.1f} %"
-    missed = " (not reached)" if target and not rounds.reached(target, ok) else ""
-    throughput, memory = scaled(rate.mean, f"{ok[0]['item']}/s"), scaled(memory.mean, "B") if memory else ""
+    missed = " (not reached)" if target and not rounds.reached(target, families["step_s"], cell) else ""
+    throughput, memory = scaled(rate.mean, f"{one['item']}/s"), scaled(memory.mean, "B") if memory else ""
     return [throughput, width + missed, scaled(step.mean, "s"), memory]
 
 
@@ -195,6 +199,17 @@ def marks(repeats: Sequence[Record]) -> str:
     """Such as `d2 o`: drift in two processes, an outlier in one."""
     kinds: Counter[anomalies.Kind] = Counter(odd.kind for odd in anomalies.find_anomalies(repeats))
     return " ".join(f"{anomalies.MARKS[kind][0]}{count if count > 1 else ''}" for kind, count in kinds.items())
+
+
+def aside(records: Sequence[Record]) -> list[str]:
+    """How many windows do not count, as others took too much of the cores meanwhile; nothing where all do."""
+    ok = [one for one in records if one["status"] == "ok"]
+    counts = [sum(windows.set_aside(one)) for one in ok]
+    total, share = sum(len(one["windows"] or []) for one in ok), f"{100 * windows.TAKEN:.0f} % of the cores"
+    said = f"set aside: {sum(counts)} of {total} windows, in which others took more than {share}"
+    busy = sum(map(windows.busy_throughout, ok))
+    held = f"busy throughout: {busy} of {len(ok)} processes; others took more than {share} in most windows: all count"
+    return [*([said] if any(counts) else []), *([held] if busy else [])]
 
 
 def explanations(records: Sequence[Record]) -> list[str]:

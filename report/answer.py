@@ -1,6 +1,7 @@
 """The answer in words: which framework is fastest at which precision, by how much, at what memory, and what proves it.
 
-A winner is named only where the intervals do not overlap; below three repeats there are none, and so no winner.
+A winner is named only where it is told from every other cell of its group, with Holm's correction over these
+comparisons; below three repeats nothing is told, and so there is no winner.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,8 @@ from typing import Literal
 
 from bench.stats import MIN_REPEATS
 from bench.units import digits, scaled, share, shown
-from report.cells import SAME, WORST_FIRST, Cell, Group, apart, estimate, listed, ratio, short, values
+from report.cells import SAME, WORST_FIRST, Cell, Group, apart, estimate, listed, ratio, short
+from report.neighbours import values
 
 RATE = "throughput_per_s"
 MEMORY = ("device_memory_bytes", "host_memory_bytes")  # the first that was measured
@@ -94,7 +96,7 @@ def answer(group: Group) -> Answer:
 def _kind(ranked: Sequence[Cell]) -> Kind:
     if len(ranked) < 2:
         return "alone" if ranked else "none"
-    found = [apart(ranked[0], other, RATE) for other in ranked[1:]]
+    found = apart(ranked[0], ranked[1:], RATE)
     if all(found):
         return "winner"
     return "few" if None in found else "noise"
@@ -116,7 +118,8 @@ def _headline(kind: Kind, ranked: Sequence[Cell], group: Group) -> tuple[str, Se
         case "few":
             return f"No winner is named, as an interval takes {MIN_REPEATS} repeats: {listed(rates)}.", ranked
         case "noise":
-            tied = [0, *(n for n, cell in enumerate(ranked) if n and not apart(ranked[0], cell, RATE))]
+            told = apart(ranked[0], ranked[1:], RATE)
+            tied = [0, *(n for n, one in enumerate(told, 1) if not one)]
             more = len(tied) - NAMED
             names = listed([*(rates[n] for n in tied[:NAMED]), *([f"{more} more"] if more > 0 else [])])
             return f"No winner: {names} are within noise of each other.", [ranked[n] for n in tied]
@@ -127,7 +130,7 @@ def _memory(cell: Cell) -> str:
     name = next((name for name in MEMORY if values(cell.ok, name)), None)
     if name is None:
         return ""
-    found = estimate(cell.ok, name)
+    found = estimate(cell, name)
     where = "of the device's memory" if name == MEMORY[0] else "of memory over the baseline"
     return f", with {scaled(found.mean, 'B')} {where}" if found else ""
 
@@ -149,7 +152,7 @@ def _missing(cell: Cell) -> str:
 
 def rate(cell: Cell, group: Group) -> str:
     """Its throughput with its interval: `3.42 k images/s ± 1.2 %`."""
-    return shown(estimate(cell.ok, RATE), group.unit(RATE))
+    return shown(estimate(cell, RATE), group.unit(RATE))
 
 
 def proof(ran: Sequence[Cell]) -> list[str]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from bench.metrics import METRICS, Metric
 from bench.record import VERDICTS
-from bench.stats import Estimate, geometric_mean
+from bench.stats import Estimate, holm
+from bench.stats.compare import LEVEL, Comparison, compare_cells
 from report.columns import CELL
 from report.frame import Row, rows
-from report.values import measurable
+from report.neighbours import BY_NAME, Neighbours, name_of
 
 FRAMEWORKS = {"torch": "PyTorch", "tf": "TensorFlow", "jax": "JAX"}  # names for people, in the order shown
 WORKLOADS = {"gan": "GAN", "autoencoder": "Autoencoder", "lm": "Language model"}
@@ -25,7 +25,6 @@ PRECISIONS = ("fp64", "fp32", "tf32", "bf16", "fp16")
 HOW = ("impl", "variant", "kernels", "arm")  # cells of a group differ in these
 SAME = (*(name for name in CELL if name not in (*HOW, "batch_per_device")), "spec_hash")  # and agree in these
 WORST_FIRST = ("diverged", "unchecked", "consistent", "proven")
-BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
 LABEL_LENGTH = 40  # longer ones come from no framework that there is
 
 
@@ -36,6 +35,7 @@ class Cell:
     label: str
     rows: Sequence[Row]
     ok: Sequence[Row]
+    neighbours: Neighbours
 
     @property
     def id(self) -> str:
@@ -119,9 +119,7 @@ class Group:
     def ranked(self) -> list[Cell]:
         """Fastest first, by throughput; without those that failed, diverged or have no throughput."""
         rates = [
-            (found.mean, cell)
-            for cell in self.cells
-            if cell.ranked and (found := estimate(cell.ok, "throughput_per_s"))
+            (found.mean, cell) for cell in self.cells if cell.ranked and (found := estimate(cell, "throughput_per_s"))
         ]
         return [cell for _, cell in sorted(rates, key=lambda pair: -pair[0])]
 
@@ -145,13 +143,15 @@ def groups(frame: pd.DataFrame) -> list[Group]:
 def grouped(plain: Iterable[Row]) -> list[Group]:
     """The same, of the frame's rows."""
     by_group: dict[tuple[object, ...], list[Row]] = {}
-    for row in plain:
+    listed_rows = list(plain)
+    neighbours = Neighbours([row for row in listed_rows if row["status"] == "ok"])
+    for row in listed_rows:
         by_group.setdefault(tuple(row[name] for name in SAME), []).append(row)
-    found = [Group(cells=_cells(members)) for members in by_group.values()]
+    found = [Group(cells=_cells(members, neighbours)) for members in by_group.values()]
     return sorted(found, key=lambda group: _group_order(group.first))
 
 
-def _cells(members: Sequence[Row]) -> list[Cell]:
+def _cells(members: Sequence[Row], neighbours: Neighbours) -> list[Cell]:
     """The cells of one group, in the order of framework and variant, labelled so that they can be told apart."""
     by_id: dict[str, list[Row]] = {}
     for row in sorted(members, key=lambda row: row["repeat"] or 0):
@@ -159,7 +159,12 @@ def _cells(members: Sequence[Row]) -> list[Cell]:
     ordered = sorted(by_id.values(), key=lambda found: _cell_order(found[0]))
     telling = [name for name in ("kernels", "arm") if len({found[0][name] for found in ordered}) > 1]
     return [
-        Cell(label=_label(found[0], telling), rows=found, ok=[row for row in found if row["status"] == "ok"])
+        Cell(
+            label=_label(found[0], telling),
+            rows=found,
+            ok=[row for row in found if row["status"] == "ok"],
+            neighbours=neighbours,
+        )
         for found in ordered
     ]
 
@@ -191,32 +196,34 @@ def _position(name: str | None, order: Sequence[str]) -> tuple[int, str]:
     return (order.index(name), "") if name in order else (len(order), name or "")
 
 
-def values(members: Iterable[Row], metric: str) -> list[float]:
-    """One value a repeat, where it has one above zero that can have been measured: what a geometric mean can take."""
-    return [row[metric] for row in members if row[metric] is not None and measurable(row[metric])]
+def estimate(cell: Cell, metric: str, *, cache: str | None = None) -> Estimate | None:
+    """A metric's geometric mean over repeats with its interval, or None where no repeat has a value.
+
+    With `cache` over repeats with such a compile cache alone: only like is compared with like.
+    """
+    family, name = cell.neighbours.family(metric, cache=cache), name_of(cell.rows[0])
+    return family.estimate(name) if name in family.cells else None
 
 
-def estimate(members: Iterable[Row], metric: str) -> Estimate | None:
-    """A metric's geometric mean over repeats with its interval, or None where no repeat has a value."""
-    found = values(members, metric)
-    return geometric_mean(found) if found else None
+def compared(new: Cell, base: Cell, metric: str, *, cache: str | None = None) -> Comparison | None:
+    """NEW over BASE: paired by round within a run; None where one has no value."""
+    sides = [(cell.neighbours.family(metric, cache=cache), name_of(cell.rows[0])) for cell in (new, base)]
+    return compare_cells(*sides) if all(name in family.cells for family, name in sides) else None
 
 
 def ratio(a: Cell, b: Cell, metric: str) -> Estimate | None:
     """How many times b's value a's is: paired by round, over the rounds that both have; None if they share none."""
-    of_b = {row["repeat"]: row for row in b.ok if values([row], metric)}
-    pairs = [(row, of_b[row["repeat"]]) for row in a.ok if row["repeat"] in of_b and values([row], metric)]
-    return geometric_mean([one[metric] / other[metric] for one, other in pairs]) if pairs else None
-
-
-def apart(a: Cell, b: Cell, metric: str) -> bool | None:
-    """Whether the intervals of two cells do not overlap, nor their ratio's holds 1; None if one has no interval."""
-    one, other, quotient = estimate(a.ok, metric), estimate(b.ok, metric), ratio(a, b, metric)
-    if not one or not other or one.low is None or one.high is None or other.low is None or other.high is None:
+    found = compared(a, b, metric)
+    if not found or not found.shared:
         return None
-    if quotient and quotient.low is not None and quotient.high is not None and quotient.low <= 1 <= quotient.high:
-        return False
-    return one.low > other.high or other.low > one.high
+    return Estimate(mean=found.ratio, low=found.low, high=found.high, count=found.shared)
+
+
+def apart(fastest: Cell, others: Sequence[Cell], metric: str) -> list[bool | None]:
+    """Of each other cell whether it is told from the fastest, with Holm's correction; None if nothing can tell."""
+    found = [compared(fastest, other, metric) for other in others]
+    adjusted = holm([one.p if one else None for one in found])
+    return [None if p is None else p < LEVEL for p in adjusted]
 
 
 def short(label: str) -> str:

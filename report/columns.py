@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench import attainable
+from bench import attainable, windows
 from bench.metrics import METRICS, NOISE, Metric
 from bench.record import Record
 from report.values import at, finite, floats, inside, items, measurable, number, numbers, text
@@ -30,14 +30,26 @@ class Column:
     value: Callable[[Record], Any]
 
 
-def _metric(metric: Metric) -> Column:
-    def value(record: Record) -> float | None:
-        try:
-            return metric.value(record)
-        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
-            return None  # a record without the fields that the metric reads, or with odd ones
+def _guarded(value: Callable[[Record], float | None]) -> Callable[[Record], float | None]:
+    """None for a record without the fields that the value is made of, or with odd ones."""
 
-    return Column(name=metric.name, kind="number", value=value)
+    def found(record: Record) -> float | None:
+        try:
+            return value(record)
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
+            return None
+
+    return found
+
+
+def _metric(metric: Metric) -> Column:
+    return Column(name=metric.name, kind="number", value=_guarded(metric.value))
+
+
+def _step_variance(record: Record) -> float | None:
+    """Variance of the logarithm of the step's time, as the windows that count tell it."""
+    found = windows.step(record)
+    return found.variance if found else None
 
 
 def _sum(name: str) -> Callable[[Record], float | None]:
@@ -162,6 +174,15 @@ NESTED = (
     _column("reference_losses", "object", _reference_losses),
     _column("latency", "object", _latency),
     _column("windows", "object", _spans),
+    _column("step_variance", "number", _guarded(_step_variance)),
+    _column(
+        "windows_aside", "whole", _guarded(lambda record: sum(windows.set_aside(record)) if record["windows"] else None)
+    ),
+    _column(
+        "busy_throughout",
+        "whole",
+        _guarded(lambda record: int(windows.busy_throughout(record)) if record["windows"] else None),
+    ),
     _column("ceiling", "object"),
     *(
         _column(f"{name}_map", "object", _mapping(name))

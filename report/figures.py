@@ -35,7 +35,7 @@ PHASES = (("import_s", "/"), ("init_s", "x"), ("compile_s", ""))  # with their h
 
 def bars(group: Group, metric: str, palette: Mapping[str, str]) -> Figure:
     """One bar a cell for a metric, with the 95 % interval over repeats; what has no value says why instead."""
-    found = {cell.id: estimate(cell.ok, metric) for cell in group.cells}
+    found = {cell.id: estimate(cell, metric) for cell in group.cells}
     factor, unit = scale([one.high or one.mean for one in found.values() if one], group.unit(metric))
     present = [(place, cell, one) for place, cell in enumerate(group.cells) if (one := found[cell.id])]
     trace = {
@@ -63,7 +63,7 @@ def bars(group: Group, metric: str, palette: Mapping[str, str]) -> Figure:
 
 def cold_start(group: Group, palette: Mapping[str, str], *, legend: bool = True) -> Figure:
     """The phases before the steady state, stacked, from repeats with a cold compile cache alone."""
-    found = {name: {cell.id: estimate(cold(cell), name) for cell in group.cells} for name, _ in PHASES}
+    found = {name: {cell.id: estimate(cell, name, cache="cold") for cell in group.cells} for name, _ in PHASES}
     totals = [sum(one.mean for name, _ in PHASES if (one := found[name][cell.id])) for cell in group.cells]
     factor, unit = scale(totals, "s")
     traces = [_phase(group, name, hatch, found[name], factor, palette) for name, hatch in PHASES]

@@ -87,7 +87,7 @@ def of_metric(groups: Sequence[Group], palette: Palette, name: str, *, folded: b
             figure=figures.bars(group, name, palette),
         )
         for group in groups
-        if any(estimate(cell.ok, name) for cell in group.cells) or name == THROUGHPUT
+        if any(estimate(cell, name) for cell in group.cells) or name == THROUGHPUT
     ]
     metric = BY_NAME[name]
     intro, table = BETTER[metric.better], tables.metric(groups, name)
@@ -108,7 +108,7 @@ def costs(groups: Sequence[Group], palette: Palette, name: str) -> Section:
 
 def _alt(group: Group, name: str) -> str:
     said = [
-        f"{cell.label} {shown(found, group.unit(name)) if (found := estimate(cell.ok, name)) else cell.status}"
+        f"{cell.label} {shown(found, group.unit(name)) if (found := estimate(cell, name)) else cell.status}"
         f"{' (diverged)' if cell.ok and cell.verdict == 'diverged' else ''}"
         for cell in group.cells
     ]
@@ -171,6 +171,7 @@ def _cold_alt(group: Group) -> str:
     said: list[str] = []
     for cell in group.cells:
         cold = figures.cold(cell)
-        phases = [f"{BY_NAME[name].label.lower()} {shown(estimate(cold, name), 's')}" for name, _ in figures.PHASES]
+        found = [(BY_NAME[name].label.lower(), estimate(cell, name, cache="cold")) for name, _ in figures.PHASES]
+        phases = [f"{label} {shown(one, 's')}" for label, one in found]
         said.append(f"{cell.label} {', '.join(phases) if cold else cell.status}")
     return f"Stacked bar chart, cold start of {group.title}: {'; '.join(said)}."

@@ -36,7 +36,7 @@ def metric(groups: Sequence[Group], name: str) -> Table:
     return of_cells(
         (group, cell, {
             "value": in_words(group, cell, name),
-            "95 % interval": interval(estimate(cell.ok, name), group.unit(name)) or NONE,
+            "95 % interval": interval(estimate(cell, name), group.unit(name)) or NONE,
             "repeats": cell.repeats,
             "verdict": cell.verdict if cell.ok else NONE,
             "cell id": cell.id,
@@ -49,7 +49,7 @@ def cold_start(groups: Sequence[Group]) -> Table:
     """One line for each cell and state of the compile cache: the phases before the steady state."""
     return of_cells(
         (group, cell, {
-            **{BY_NAME[name].label.lower(): shown(estimate(rows, name), "s") for name, _ in PHASES},
+            **{BY_NAME[name].label.lower(): shown(estimate(cell, name, cache=cache), "s") for name, _ in PHASES},
             "process": ", ".join(sorted({row["start"] or "?" for row in rows})),
             "compile cache": cache,
             "repeats": plural(len(rows), "repeat"),
@@ -103,7 +103,7 @@ def _drift(cell: Cell) -> str:
 
 
 def in_words(group: Group, cell: Cell, name: str) -> str:
-    found = estimate(cell.ok, name)
+    found = estimate(cell, name)
     return shown(found, group.unit(name)) if found else NONE if cell.ok else cell.status
 
 

@@ -1,7 +1,7 @@
 """What is odd about a cell's windows and repeats, each in a sentence with its numbers. From records alone.
 
-A figure stays as it is: its value is the median window of each process. But whoever reads it should know if those
-windows were no steady state. Each check is a test with a stated rate of false alarms on quiet data (normal on the
+A figure stays as it is: its value is the middle of each process's windows that count. But a reader should know if
+those windows were no steady state. Each check is a test with a stated rate of false alarms on quiet data (normal on the
 logarithm, no trend) of at most 2 %, and speaks up only if what it found is also large enough to matter.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from bench import metrics
+from bench import metrics, windows
 from bench.record import Record
 from bench.stats import moments, t_quantile
 from bench.units import scaled
@@ -53,8 +53,8 @@ def find_anomalies(repeats: Sequence[Record]) -> list[Anomaly]:
     found: list[Anomaly] = []
     values: dict[int, float] = {}
     for record in repeats:
-        windows: list[float] = [window["seconds"] / window["steps"] for window in _windows(record)]
-        said = [check(windows) for check in (drift, levels, outlier)] if min(windows, default=0) > 0 else []
+        steps: list[float] = [window["seconds"] / window["steps"] for window in _windows(record)]
+        said = [check(steps) for check in (drift, levels, outlier)] if min(steps, default=0) > 0 else []
         found += [
             Anomaly(kind=one.kind, text=f"round {record['repeat'] + 1}: {one.text}") for one in said if one is not None
         ]
@@ -65,7 +65,7 @@ def find_anomalies(repeats: Sequence[Record]) -> list[Anomaly]:
 
 
 def _windows(record: Record) -> list[dict[str, Any]]:
-    return record["windows"] or []
+    return windows.counted(record)
 
 
 def drift(windows_s: Sequence[float]) -> Anomaly | None:

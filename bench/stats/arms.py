@@ -6,8 +6,8 @@ from statistics import median
 
 from bench import metrics
 from bench.record import Record
-from bench.stats import holm
-from bench.stats.compare import LEVEL, Comparison, compare, smallest_visible
+from bench.stats import holm, measured
+from bench.stats.compare import LEVEL, Comparison, compare_cells, smallest_visible
 from bench.units import digits
 
 FIRST = ("workload", "size", "precision", "impl", "variant")  # what tables are sorted by
@@ -29,15 +29,21 @@ class Pair:
 
 def compare_arms(records: Iterable[Record]) -> list[Pair]:
     """For each cell that has both arms their step times compared by round, in the order of the cells' names."""
+    ok = [record for record in records if record["status"] == "ok" and metrics.step_s(record)]
     cells: dict[str, dict[str, object]] = {}
-    steps: dict[str, dict[str, dict[int, float]]] = {}
-    for record in records:
-        cell, arm = record["cell"], record["cell"].get("arm")
-        if arm and record["status"] == "ok" and (step := metrics.step_s(record)):
+    arms: dict[str, dict[str, str]] = {}
+    for record in ok:
+        if arm := record["cell"].get("arm"):
+            cell = record["cell"]
             name = repr([cell[key] for key in FIRST] + sorted((cell | {"arm": None}).items()))
             cells.setdefault(name, cell)
-            steps.setdefault(name, {}).setdefault(arm, {})[record["repeat"]] = step
-    both = {name: compare(of["b"], of["a"]) for name, of in sorted(steps.items()) if {"a", "b"} <= set(of)}
+            arms.setdefault(name, {})[arm] = record["cell_id"]
+    family = measured.family(ok)
+    both = {
+        name: compare_cells((family, of["b"]), (family, of["a"]))
+        for name, of in sorted(arms.items())
+        if {"a", "b"} <= set(of)
+    }
     adjusted = holm([found.p for found in both.values()])
     return [Pair(cell=cells[name], found=both[name], p=p) for name, p in zip(both, adjusted, strict=True)]
 

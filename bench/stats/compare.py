@@ -1,16 +1,17 @@
 """Two cells compared: the ratio of their values, how sure it is, and the smallest difference that would have shown."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from bench.stats import CONFIDENCE, MIN_REPEATS, moments, t_quantile, t_shift, t_two_sided
+from bench.stats import CONFIDENCE, MIN_REPEATS, moments, satterthwaite, t_quantile, t_shift, t_two_sided
+from bench.stats.family import Family, Values, fit
 
 LEVEL = 0.05  # of a table: the probability that it names anything where nothing differs
 POWER = 0.8  # with which the smallest visible difference would have been found
 MARGIN = 0.01  # within ± this share two cells count as the same
 Verdict = Literal["faster", "slower", "same", "undecided"]
+Side = tuple[Family, str]  # a cell by name, and the family that it stands in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,32 +29,47 @@ class Comparison:
     freedom: float | None  # its degrees of freedom
 
 
-def compare(new: Mapping[Any, float], base: Mapping[Any, float]) -> Comparison:
-    """Compare values by round: paired over shared rounds if there are `MIN_REPEATS` of them, else by Welch's t.
+def compare(new: Values, base: Values) -> Comparison:
+    """Compare values by round of two cells that have no neighbours: Student's and Welch's t.
 
     Rounds are shared where their keys are equal. Round 3 of one run is not round 3 of another: give keys that hold
-    the run, as in ("monday", 3). In a pair, what slows a whole round down cancels: the interval is Student's on the
-    differences of logarithms. Without pairs the variances add up, with Welch's degrees of freedom. Then whatever
-    moved the machine between two runs is in the ratio, and no interval can tell.
-    Source: B. L. Welch, "The generalization of 'Student's' problem …", Biometrika 34 (1947).
+    the run, as in ("monday", 3). Over `MIN_REPEATS` shared rounds the two are paired, else told apart as two samples.
 
     Raises:
         ValueError: no values on one side, or one that is not above zero.
     """
-    rounds = [key for key in new if key in base]
-    counts = (len(new), len(base))
-    count_n, mean_n, variance_n = moments(list(new.values()))
-    count_b, mean_b, variance_b = moments(list(base.values()))
-    if len(rounds) >= MIN_REPEATS:
-        count, mean, variance = moments([new[key] / base[key] for key in rounds])
-        return _judge(mean, math.sqrt(variance / count), count - 1.0, "paired", len(rounds), counts)
-    if min(counts) >= MIN_REPEATS:
-        part_n, part_b = variance_n / count_n, variance_b / count_b
-        error = math.sqrt(part_n + part_b)
-        spread = part_n**2 / (count_n - 1) + part_b**2 / (count_b - 1)
-        freedom = (part_n + part_b) ** 2 / spread if spread else count_n + count_b - 2.0
-        return _judge(mean_n - mean_b, error, freedom, "welch", len(rounds), counts)
-    mean = moments([new[key] / base[key] for key in rounds])[1] if rounds else mean_n - mean_b
+    shared = {key for key in new if key in base}
+    if len(shared) >= MIN_REPEATS:
+        sides = {name: {key: of[key] for key in new if key in shared} for name, of in (("new", new), ("base", base))}
+        both = fit(sides)
+        return replace(compare_cells((both, "new"), (both, "base")), counts=(len(new), len(base)))
+    return compare_cells((fit({"new": new}), "new"), (fit({"base": base}), "base"))
+
+
+def compare_cells(new: Side, base: Side) -> Comparison:
+    """Compare two cells, each with the family that tells how it scatters.
+
+    Within a family they are paired over shared rounds if there are `MIN_REPEATS` of them: what slows a whole round
+    down cancels. Without pairs the variances of two estimates add up. Then whatever moved the machine between two
+    runs is in the ratio, and no interval can tell.
+    Source of the latter: B. L. Welch, "The generalization of 'Student's' problem …", Biometrika 34 (1947).
+
+    Raises:
+        ValueError: no values on one side, or one that is not above zero.
+    """
+    (family, name), (other, base_name) = new, base
+    ours, theirs = family.cells[name], other.cells[base_name]
+    rounds, counts = [key for key in ours if key in theirs], (len(ours), len(theirs))
+    pair = family.difference(name, base_name) if family is other else None
+    if pair and len(rounds) >= MIN_REPEATS:
+        count, mean, _ = moments([ours[key] / theirs[key] for key in rounds])
+        return _judge(mean, math.sqrt(pair[0] / count), pair[1], "paired", count, counts)
+    one, two = family.estimate(name), other.estimate(base_name)
+    mean = math.log(one.mean / two.mean)
+    if one.error is not None and two.error is not None and one.freedom and two.freedom:
+        freedom = satterthwaite([(one.error**2, one.freedom), (two.error**2, two.freedom)])
+        return _judge(mean, math.hypot(one.error, two.error), freedom, "welch", len(rounds), counts)
+    mean = moments([ours[key] / theirs[key] for key in rounds])[1] if rounds else mean
     return Comparison(
         ratio=math.exp(mean), low=None, high=None, p=None, method=None,
         shared=len(rounds), counts=counts, error=None, freedom=None,

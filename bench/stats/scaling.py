@@ -7,7 +7,8 @@ from typing import Any
 
 from bench import metrics
 from bench.record import Record
-from bench.stats.compare import Comparison, compare
+from bench.stats.compare import Comparison, compare_cells
+from bench.stats.family import fit
 
 # What differs between a cell and its base on one device; everything else is the same.
 SPREAD = ("devices", "scaling", "engine", "batch_per_device", "global_batch", "norm_groups")
@@ -52,12 +53,15 @@ def efficiencies(found: Iterable[Sample]) -> list[Efficiency]:
         cells.setdefault(name, sample.cell)
         steps.setdefault(name, {})[sample.round] = sample.step_s
     bases = {base_key(cell, cell["global_batch"]): name for name, cell in cells.items() if is_base(cell)}
+    family = fit(steps)
     told: list[Efficiency] = []
     for name, cell in cells.items():
         strong = cell["scaling"] == "strong"
         base = bases.get(base_key(cell, cell["global_batch" if strong else "batch_per_device"]))
         if (cell["devices"] or 0) > 1 and base:
-            told.append(efficiency(cell, compare(steps[base], steps[name]), cell["devices"] if strong else 1))
+            told.append(
+                efficiency(cell, compare_cells((family, base), (family, name)), cell["devices"] if strong else 1)
+            )
     return told
 
 

@@ -7,8 +7,9 @@ from itertools import combinations
 
 from bench.metrics import BreakEven, Cost, break_even
 from bench.units import digits, scaled
-from report.cells import Cell, Group, listed, values
+from report.cells import Cell, Group, listed
 from report.layout import Figure, axis, curve_layout, escaped, look, whose
+from report.neighbours import values
 from report.panels import Line, Panel, Section, Table
 
 POINTS = 25  # of a line; the axes are logarithmic

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from bench.stats import Estimate
 from bench.units import scale, shown
-from report.cells import BY_NAME, Cell, Group, estimate, short, values
+from report.cells import BY_NAME, Cell, Group, estimate, short
 from report.layout import Figure, axis, bounds, curve_layout, escaped, look, whose
+from report.neighbours import values
 from report.panels import NONE, Line, Panel, Section, Table
 
 MEMORY = ("device_memory_bytes", "host_memory_bytes")  # the first that was measured
@@ -24,7 +25,7 @@ def section(groups: Sequence[Group], palette: Mapping[str, str]) -> Section:
     tasks: dict[str, list[Point]] = {}
     for group in groups if name else ():
         for cell in group.cells:
-            found, rate = estimate(cell.ok, name or ""), estimate(cell.ok, RATE)
+            found, rate = estimate(cell, name or ""), estimate(cell, RATE)
             if found and rate and cell.ranked:
                 tasks.setdefault(group.title, []).append((group, cell, found, rate))
     lines = [

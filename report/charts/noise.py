@@ -5,6 +5,7 @@ from statistics import median
 from typing import Any
 
 from bench.metrics import NOISE
+from bench.windows import TAKEN
 from report.cells import FRAMEWORKS, Cell, Group, framework_order
 from report.frame import Row
 from report.layout import NEUTRAL, SYMBOLS, Figure, axis, curve_layout, escaped, whose
@@ -28,16 +29,26 @@ def section(groups: Sequence[Group], palette: Mapping[str, str]) -> Section:
     kinds.append((DRIFT, drift if any(len(cell.ok) > 1 for _, cell, _ in samples) else []))
     kinds.append(("Clock of the GPU", [(one, hz / 1e6) for one in samples if (hz := clock(one[2]))]))
     shown = [(label, found) for label, found in kinds if found]
+    told = aside([row for _, _, row in samples])
     return Section(
         id="noise",
         title="Noise along the run",
         intro="Each record at the time it was made: the share of its cores' time that others used or the hypervisor "
-        "took, how far its step is from the median of its own cell, and the clock where a GPU tells it.",
+        f"took, how far its step is from the median of its own cell, and the clock where a GPU tells it.{told}",
         panels=[panel(label, found, palette) for label, found in shown],
         table=table(shown),
         wide=True,
         folded=True,
     )
+
+
+def aside(rows: Sequence[Row]) -> str:
+    """How many windows do not count, and where all had to count; empty where others took too little of the cores."""
+    counts, busy = sum(row["windows_aside"] or 0 for row in rows), sum(row["busy_throughout"] or 0 for row in rows)
+    total, share = sum(row["window_count"] or 0 for row in rows), f"more than {100 * TAKEN:.0f} % of the cores"
+    said = f" {counts} of {total} windows do not count: others took {share} in them." if counts else ""
+    held = f" Others took {share} in most windows of {busy} of {len(rows)} records: there all count." if busy else ""
+    return said + held
 
 
 def made(sample: Sample) -> tuple[str, str, int]:

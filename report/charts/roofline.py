@@ -56,7 +56,7 @@ def points(groups: Sequence[Group]) -> Iterator[Point]:
     for group in groups:
         for cell in group.cells:
             row = next(iter(cell.ok), None)
-            found = estimate(cell.ok, RATE)
+            found = estimate(cell, RATE)
             if row is None or found is None or not row["device"] or not row["devices"] or emulated(row):
                 continue
             known = None if row["platform"] == "cpu" else peak(row["device"])
@@ -114,7 +114,7 @@ def quotient(part: float | None, whole: float | None) -> str:
 
 
 def of_metric(one: Point, name: str) -> str:
-    found = estimate(one.cell.ok, name)
+    found = estimate(one.cell, name)
     return NONE if found is None else scaled(found.mean, BY_NAME[name].unit)
 
 

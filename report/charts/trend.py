@@ -32,7 +32,7 @@ def section(moments: Sequence[Moment], palette: Mapping[str, str]) -> Section:
     for moment in ordered:
         for group in moment.groups:
             for cell in group.cells:
-                if cell.ranked and (found := estimate(cell.ok, RATE)):
+                if cell.ranked and (found := estimate(cell, RATE)):
                     name = f"{group.title}, {group.setting}, {group.first['spec_hash']}"
                     kinds.setdefault(name, []).append((moment, group, cell, found))
     several = [points for points in kinds.values() if len({id(moment) for moment, *_ in points}) > 1]

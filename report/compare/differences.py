@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from bench.metrics import Metric
 from bench.stats import CONFIDENCE, MIN_REPEATS, Estimate, holm, t_quantile
-from bench.stats.compare import Comparison, compare, smallest_visible, verdict
-from report.cells import BY_NAME, Cell, values
+from bench.stats.compare import Comparison, smallest_visible, verdict
+from report.cells import BY_NAME, Cell
+from report.cells import compared as compared_cells
 from report.compare.matching import Pair
-from report.frame import Row
+from report.neighbours import values
 
 RATE = "throughput_per_s"
 MEMORY = ("device_memory_bytes", "host_memory_bytes")  # the first that both sides have
@@ -69,10 +70,10 @@ def restated(one: Difference) -> bool:
 
 def of_pair(pair: Pair) -> list[Difference]:
     memory = next((name for name in MEMORY if has(pair.base, name) and has(pair.new, name)), None)
-    told = [compared(pair, name, pair.base.ok, pair.new.ok) for name in (RATE, memory, ENERGY, PRICE) if name]
+    told = [compared(pair, name) for name in (RATE, memory, ENERGY, PRICE) if name]
     cold = [[row for row in cell.ok if row["compile_cache"] == "cold"] for cell in (pair.base, pair.new)]
     if all(len(values(rows, COMPILE)) >= MIN_REPEATS for rows in cold):
-        told.append(compared(pair, COMPILE, *cold))
+        told.append(compared(pair, COMPILE, cache="cold"))
     return [one for one in told if one]
 
 
@@ -80,14 +81,11 @@ def has(cell: Cell, metric: str) -> bool:
     return bool(values(cell.ok, metric))
 
 
-def compared(pair: Pair, metric: str, base: Sequence[Row], new: Sequence[Row]) -> Difference | None:
+def compared(pair: Pair, metric: str, *, cache: str | None = None) -> Difference | None:
     """By round within a run; rounds of two runs have nothing in common."""
-    sides = [
-        {(row["run"], row["repeat"]): row[metric] for row in rows if values([row], metric)} for rows in (base, new)
-    ]
-    if not all(sides):
+    found = compared_cells(pair.new, pair.base, metric, cache=cache)
+    if found is None:
         return None
-    found = compare(sides[1], sides[0])
     cautions = [one for one in pair.cautions if metric != RATE or not one.startswith("compile cache")]
     return Difference(
         pair=pair, metric=BY_NAME[metric], found=found, p=None, verdict="undecided", visible=None, cautions=cautions

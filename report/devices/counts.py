@@ -35,7 +35,7 @@ def series(groups: Sequence[Group], metric: str) -> list[list[Count]]:
     bases: list[Count] = []
     for group in groups:
         for cell in group.cells if group.first["engine"] == "distributed" else ():
-            value = estimate(cell.ok, metric)
+            value = estimate(cell, metric)
             if not value or not cell.ranked or not isinstance(group.first["devices"], int):
                 continue
             count = Count(group=group, cell=cell, found=value)

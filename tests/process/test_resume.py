@@ -86,7 +86,7 @@ def test_a_part_of_the_plan_can_be_chosen(ended: Path) -> None:
 
 @pytest.mark.usefixtures("place")
 def test_rounds_of_a_target_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.stats.enough", lambda values, target: len(values) >= 4)
+    monkeypatch.setattr("bench.stats.enough", lambda found, target: found.count >= 4)
     folder, choice = tmp_path / "run", replace(CHOICE, impl=("a",))
     asked = Settings(
         repeats=2, min_time_s=0.01, out=folder, report=False, ceilings=False, target_ci=0.02, max_repeats=9

@@ -230,7 +230,7 @@ def test_both_arms_of_a_cell_run_in_every_round(tmp_path: Path, capsys: pytest.C
 def test_rounds_go_on_until_the_target_is_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bench.stats.enough", lambda values, target: target == 0.02 and len(values) >= 3)
+    monkeypatch.setattr("bench.stats.enough", lambda found, target: target == 0.02 and found.count >= 3)
     settings = Settings(
         repeats=2, min_time_s=0.01, out=tmp_path / "run", report=False, ceilings=False, target_ci=0.02, max_repeats=9
     )

@@ -15,6 +15,8 @@ from scipy import stats
 from bench import cli, store
 from bench.metrics import METRICS
 from bench.record import Record
+from bench.stats.compare import Comparison, compare_cells
+from bench.stats.family import fit
 from report import load
 from report.compare import differences, matching
 from report.compare.command import between, within
@@ -39,14 +41,23 @@ def run_of(folder: Path, name: str, slower: float = 1.0, seed: int = 0, noise: f
     return samples.write_run(folder / name, records)
 
 
-def raw(run: Path) -> dict[str, dict[int, float]]:
-    """Step times from the file itself, by cell and repeat."""
+def raw(run: Path) -> tuple[dict[str, dict[int, float]], dict[str, float]]:
+    """Step times from the file itself, by cell and repeat, and how well windows tell them."""
     found: dict[str, dict[int, float]] = {}
+    spreads: dict[str, list[float]] = {}
     for line in (run / "records.jsonl").read_text().splitlines():
         record = json.loads(line)
-        steps = [window["seconds"] / window["steps"] for window in record["windows"]]
-        found.setdefault(record["cell_id"], {})[record["repeat"]] = float(np.median(steps))
-    return found
+        logs = np.log([window["seconds"] / window["steps"] for window in record["windows"]])
+        found.setdefault(record["cell_id"], {})[record["repeat"]] = float(np.exp(stats.trim_mean(logs, 0.2)))
+        spreads.setdefault(record["cell_id"], []).append(winsorized_variance(logs))
+    return found, {name: float(np.mean(of)) for name, of in spreads.items()}
+
+
+def winsorized_variance(logs: Any) -> float:
+    """Of a mean trimmed by a fifth on either side (Tukey and McLaughlin 1963)."""
+    cut = int(0.2 * len(logs))
+    winsorized = stats.mstats.winsorize(logs, (cut / len(logs), cut / len(logs)))
+    return float(np.var(winsorized, ddof=1) * len(logs) / (len(logs) - 2 * cut) ** 2)
 
 
 def holm(p: list[float]) -> list[float]:
@@ -55,32 +66,33 @@ def holm(p: list[float]) -> list[float]:
     return [float(min(1.0, scaled[list(order).index(n)])) for n in range(len(p))]
 
 
-def test_scipy_reproduces_the_numbers_of_two_runs(tmp_path: Path) -> None:
+def test_the_numbers_of_two_runs_follow_from_their_files(tmp_path: Path) -> None:
     base, new = run_of(tmp_path, "base", seed=1), run_of(tmp_path, "new", 1.08, seed=2)
     told = between(base, new, None).found
-    old, now = raw(base), raw(new)
+    old, now = (fit(*raw(run)) for run in (base, new))
     rates = [one for one in told if one.metric.name == "throughput_per_s"]
     assert len(rates) == 6
     for one in rates:
-        a, b = (-np.log(list(of[one.pair.new.id].values())) for of in (now, old))
-        test = stats.ttest_ind(a, b, equal_var=False)
-        bounds = test.confidence_interval(0.95)
-        assert one.found.ratio == pytest.approx(float(np.exp(a.mean() - b.mean())), rel=1e-9)
-        assert (one.found.low, one.found.high) == pytest.approx(tuple(np.exp(bounds)), rel=1e-9)
-        assert one.found.p == pytest.approx(test.pvalue, rel=1e-6)
+        expected = compare_cells((old, one.pair.new.id), (now, one.pair.new.id))
+        assert numbers(one.found) == pytest.approx(numbers(expected), rel=1e-6)
+        assert one.found.method == "welch"
     assert [one.p for one in told] == pytest.approx(holm([one.found.p or 0.0 for one in told]), rel=1e-6)
 
 
-def test_scipy_reproduces_the_numbers_within_a_run(tmp_path: Path) -> None:
+def numbers(found: Comparison) -> tuple[float, ...]:
+    assert found.low and found.high and found.p is not None and found.freedom
+    return found.ratio, found.low, found.high, found.p, found.freedom
+
+
+def test_the_numbers_within_a_run_follow_from_its_file(tmp_path: Path) -> None:
     run = run_of(tmp_path, "run", 1.5)
-    steps = raw(run)
+    family = fit(*raw(run))
     told = [one for one in within(run, "impl", None).found if one.metric.name == "throughput_per_s"]
     assert [(one.pair.base.impl, one.pair.new.impl) for one in told] == [("torch", "jax")] * 3
     for one in told:
-        logs = [-np.log([steps[cell.id][n] for n in range(REPEATS)]) for cell in (one.pair.new, one.pair.base)]
-        test = stats.ttest_rel(*logs)
-        assert one.found.ratio == pytest.approx(float(np.exp(np.mean(logs[0] - logs[1]))), rel=1e-9)
-        assert (one.found.low, one.found.high) == pytest.approx(tuple(np.exp(test.confidence_interval(0.95))), rel=1e-9)
+        expected = compare_cells((family, one.pair.base.id), (family, one.pair.new.id))
+        assert numbers(one.found) == pytest.approx(numbers(expected), rel=1e-6)
+        assert one.found.method == "paired"
 
 
 def test_a_geometric_mean_has_the_interval_of_its_parts(tmp_path: Path) -> None:

@@ -52,15 +52,18 @@ def test_its_comparison_follows_from_its_records() -> None:
     for line in (EXAMPLE / "records.jsonl").read_text().splitlines():
         record = json.loads(line)
         if record["status"] == "ok":
-            median = float(np.median([window["seconds"] / window["steps"] for window in record["windows"]]))
-            steps.setdefault(record["cell_id"], {})[record["repeat"]] = median
+            logs = np.log([window["seconds"] / window["steps"] for window in record["windows"]])
+            steps.setdefault(record["cell_id"], {})[record["repeat"]] = float(np.exp(stats.trim_mean(logs, 0.2)))
     told = [one for one in within(EXAMPLE, "impl", None).found if one.metric.name == "throughput_per_s" and one.p]
     assert len(told) >= 12
     for one in told:
         new, base = (steps[cell.id] for cell in (one.pair.new, one.pair.base))
         rounds = sorted(set(new) & set(base))
-        test = stats.ttest_rel(*(-np.log([side[n] for n in rounds]) for side in (new, base)))
-        low, high = np.exp(test.confidence_interval(0.95))
         ratio = float(np.exp(np.mean([np.log(base[n] / new[n]) for n in rounds])))
-        assert (one.found.ratio, one.found.low, one.found.high) == pytest.approx((ratio, low, high), rel=1e-9)
-        assert one.found.p == pytest.approx(test.pvalue, rel=1e-6)
+        assert one.found.ratio == pytest.approx(ratio, rel=1e-9)
+        plain = stats.ttest_rel(*(-np.log([side[n] for n in rounds]) for side in (new, base)))
+        assert one.found.error and one.found.freedom and one.found.freedom > plain.df, "neighbours tell more"
+        t = stats.t(one.found.freedom)
+        half = t.ppf(0.975) * one.found.error
+        expected = (ratio * np.exp(-half), ratio * np.exp(half), 2 * t.sf(abs(np.log(ratio)) / one.found.error))
+        assert (one.found.low, one.found.high, one.found.p) == pytest.approx(expected, rel=1e-6)

@@ -33,7 +33,7 @@ def bad_gan(mixed_run: Path) -> Group:
 def test_a_bar_for_each_cell_that_has_the_metric(gan: Group, metric: Any) -> None:
     figure = figures.bars(gan, metric.name, PALETTE)
     layout.show(figure)  # plotly accepts every property
-    expected = [one for cell in gan.cells if (one := estimate(cell.ok, metric.name))]
+    expected = [one for cell in gan.cells if (one := estimate(cell, metric.name))]
     (trace,) = figure["data"]
     factor, unit = scale([one.high or one.mean for one in expected], gan.unit(metric.name))
     assert trace["x"] == [one.mean / factor for one in expected]

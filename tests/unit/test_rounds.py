@@ -8,7 +8,7 @@ import pytest
 
 from bench import rounds, show
 from bench.spec import Cell
-from bench.stats import arms
+from bench.stats import arms, measured
 from bench.stats.compare import smallest_visible
 from bench.units import digits
 from tests.report.samples import make_cell, make_failure, make_record
@@ -52,8 +52,8 @@ def test_further_rounds_look_at_the_records_anew() -> None:
         ]
     assert seen[:2] == [["tf", "torch"]] * 2, "eight repeats at least"
     assert seen[2:] == [["tf"]] * (len(seen) - 2) != []
-    assert rounds.reached(0.09, [one for one in records if one["cell_id"] == NOISY.id])
-    assert not rounds.reached(0.09, [one for one in records if one["cell_id"] == NOISY.id][:-1])
+    assert rounds.reached(0.09, measured.family(records), NOISY.id)
+    assert not rounds.reached(0.09, measured.family(records[:-1]), NOISY.id)
 
 
 def arm_records(effect: float) -> list[dict[str, Any]]:

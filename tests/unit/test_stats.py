@@ -49,11 +49,12 @@ def test_holm_by_hand() -> None:
 def test_enough_repeats() -> None:
     """Logs ± 0.01 in turn: eight of them have s = 0.01·√(8/7) and a half width of t(0.975; 7)·s/√8 = 0.89 %."""
     values = [math.exp(0.01 * (-1) ** n) for n in range(20)]
-    assert stats.enough(values[:8], 0.009)
-    assert not stats.enough(values[:8], 0.0089)
-    assert not stats.enough(values[:7], 0.5), "never before eight"
-    assert stats.enough(values[:20], 0.0049)
-    assert not stats.enough([], 0.5)
+    of = {count: stats.geometric_mean(values[:count]) for count in (2, 7, 8, 20)}
+    assert stats.enough(of[8], 0.009)
+    assert not stats.enough(of[8], 0.0089)
+    assert not stats.enough(of[7], 0.5), "never before eight"
+    assert stats.enough(of[20], 0.0049)
+    assert not stats.enough(of[2], 0.5)
 
 
 def test_shift_of_the_noncentral_t_by_quadrature() -> None:

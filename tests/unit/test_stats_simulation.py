@@ -173,7 +173,10 @@ def test_an_earlier_end_would_not_be_as_sure() -> None:
 def test_the_simulated_rule_is_the_programs() -> None:
     logs = 0.03 * np.random.default_rng(3).standard_normal((100, 20))
     counts = range(stats.TARGET_REPEATS, 20)
-    ours = [next((n for n in counts if stats.enough(row[:n], 0.02)), 20) for row in np.exp(logs).tolist()]
+    ours = [
+        next((n for n in counts if stats.enough(stats.geometric_mean(row[:n]), 0.02)), 20)
+        for row in np.exp(logs).tolist()
+    ]
     assert repeats.stops(logs, 0.02, stats.TARGET_REPEATS, 20).tolist() == ours
     assert len(set(ours)) > 5
 
