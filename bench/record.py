@@ -20,8 +20,9 @@ Record = dict[str, Any]
 # 3: communication; several devices
 # 4: parity.reference_losses
 # 5: interpreter, price_per_hour, windows.begin_s; energy_j is measured
-# 6: visits; windows.rewait_s, control_s, idle_s, idle_cpu_s. The first round alone of cells that take turns has latency_s
-#    and effective_precision. sync_check counts what the second wait took beyond the same reading on an idle device
+# 6: visits; windows.rewait_s, control_s, idle_s and idle_cpu_s. Where cells take turns the first round alone has
+#    latency_s and effective_precision. sync_check counts what the second wait took beyond the same reading on an idle
+#    device
 SCHEMA = 6
 
 STATUSES = ("ok", "unsupported", "unavailable", "oom", "timeout", "crashed", "killed", "nan", "invalid")
