@@ -208,6 +208,7 @@ FOLLOW_EACH_OTHER = "the cell takes no turns: its windows follow each other"
 NOT_MEASURED = {
     "price_per_hour": "no --price-per-hour was given",
     "communication": "measured in the first round, where a cell has several devices",
+    "latency_s": "emulated devices have no latency of hardware",
     "effective_precision": "the cell ended before its precision was probed",
     "steps_skipped": "the cell ended before its first step",
     "drift": "nothing was retraced: see the verdict's reason",
