@@ -33,9 +33,8 @@ def judge(
     Args:
         journal: of the run.
         manifests: implementations by name.
-        tracer: runs cells.
+        tracer, report: as `gathering.gather` has them.
         settings: of the run.
-        report: is told what is being made.
         spent_s: seconds that the measurements took; None where there was nothing to measure.
 
     Returns:
@@ -45,10 +44,9 @@ def judge(
     open_ = [n for n, one in enumerate(records) if is_open(one) or lacks_drift(one, settings)]
     cells = {n: Cell(**records[n]["cell"]) for n in open_}
     unfit = {n: unfitness(records[n], cells[n], settings, manifests) for n in open_}
-    limit_s = None if spent_s is None or settings.drift else max(spent_s, FLOOR_S)
     evidence = gathering.gather(
         [cells[n] for n in open_ if not unfit[n]], manifests, tracer, report,
-        drift=settings.drift, limit_s=limit_s, cached=settings.cached_proofs,
+        drift=settings.drift, limit_s=limit(settings, spent_s), cached=settings.cached_proofs,
     )  # fmt: skip
     for n in open_:
         why = unfit[n]
@@ -61,6 +59,11 @@ def judge(
         show.note(f"bench: {error}")
         return records, False
     return records, True
+
+
+def limit(settings: Settings, spent_s: float | None) -> float | None:
+    """Seconds that making evidence may take; None where it was asked for."""
+    return None if spent_s is None or settings.drift else max(spent_s, FLOOR_S)
 
 
 def is_open(found: Record) -> bool:
