@@ -28,13 +28,12 @@ def judge(
 ) -> tuple[list[Record], bool]:
     """Give each record of a run that is not judged yet its verdict, its drift and its reference, and store them.
 
-    Evidence that is not kept is made, for at most as long as the measurements took, unless it was asked for.
-
     Args:
         journal: of the run.
         manifests: implementations by name.
-        tracer, report: as `gathering.gather` has them.
+        tracer: runs cells.
         settings: of the run.
+        report: is told what is being made.
         spent_s: seconds that the measurements took; None where there was nothing to measure.
 
     Returns:
