@@ -28,8 +28,6 @@ def judge(
 ) -> tuple[list[Record], bool]:
     """Give each record of a run that is not judged yet its verdict, its drift and its reference, and store them.
 
-    Evidence that is not kept is made, for at most as long as the measurements took, unless it was asked for.
-
     Args:
         journal: of the run.
         manifests: implementations by name.
@@ -45,10 +43,9 @@ def judge(
     open_ = [n for n, one in enumerate(records) if is_open(one) or lacks_drift(one, settings)]
     cells = {n: Cell(**records[n]["cell"]) for n in open_}
     unfit = {n: unfitness(records[n], cells[n], settings, manifests) for n in open_}
-    limit_s = None if spent_s is None or settings.drift else max(spent_s, FLOOR_S)
     evidence = gathering.gather(
         [cells[n] for n in open_ if not unfit[n]], manifests, tracer, report,
-        drift=settings.drift, limit_s=limit_s, cached=settings.cached_proofs,
+        drift=settings.drift, limit_s=limit(settings, spent_s), cached=settings.cached_proofs,
     )  # fmt: skip
     for n in open_:
         why = unfit[n]
@@ -61,6 +58,11 @@ def judge(
         show.note(f"bench: {error}")
         return records, False
     return records, True
+
+
+def limit(settings: Settings, spent_s: float | None) -> float | None:
+    """Seconds that making evidence may take; None where it was asked for."""
+    return None if spent_s is None or settings.drift else max(spent_s, FLOOR_S)
 
 
 def is_open(found: Record) -> bool:

@@ -119,6 +119,13 @@ def test_two_that_differ_are_both_unproven_and_one_alone_too() -> None:
     assert judge(torch=trace()) == {"torch": False}
 
 
+def test_traces_that_cannot_be_compared_are_not_equal() -> None:
+    odd = Trace(losses=trace().losses, state={})
+    judged = parity.judge({("torch", "v"): trace(), ("tf", "v"): odd, ("jax", "v"): trace()}, PARAMS, 1e-3)
+    assert {impl: found.equal for (impl, _), found in judged.items()} == {"torch": True, "tf": False, "jax": True}
+    assert "not the same state" in (judged["tf", "v"].reason or "")
+
+
 def test_two_camps_are_not_both_right_of_four() -> None:
     camps = judge(a=trace(), b=trace(), c=trace(w=1.1), d=trace(w=1.1))
     assert not any(camps.values())
