@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 # Of the squares that are multiplied. A library of products shares larger ones among threads, and these wait for one
 # another: beside two busy processes a side of 128 took a thousand times as long, one of 64 no longer than alone.
@@ -26,6 +27,7 @@ class Took:
     seconds: float
 
 
+@cache
 def step_flops_per_s() -> float:
     """FLOP/s that a step is taken to reach on each core; measuring takes some `BUDGET_S`."""
     import numpy as np

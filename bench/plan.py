@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench import workloads
+from bench import pace, workloads
 from bench.machine import accelerators
 from bench.manifests import Manifest
 from bench.optimizer import check_optimizer
@@ -19,6 +19,12 @@ DEFAULT_PRECISIONS = {  # those that are of use there, in the order of their cos
     "tpu": ("fp32", "bf16"),
 }
 DEFAULT_SIZE = {"cpu": "tiny"}  # base elsewhere
+# Three rounds are the fewest that have an interval. Where cells take turns, 20 windows that are seconds apart make each
+# process known to its own spread: docs/statistics.md. Elsewhere windows follow each other, and only processes count.
+DEFAULT_REPEATS = {"cpu": 3}
+OTHER_REPEATS = 5
+DEFAULT_MIN_TIME_S = {"cpu": 5.0}
+OTHER_MIN_TIME_S = 1.0
 DEFAULT_KERNELS = {"cpu": "plain"}  # best elsewhere
 NO_TF32 = "TF32 is a mode of NVIDIA's tensor cores: another device would compute fp32"
 WARM_UP_STEPS = {"base": 5, "large": 5}  # 20 at other sizes
@@ -26,7 +32,9 @@ EMULATED_STEPS = 5  # of warm-up, and of each window, where devices are emulated
 EMULATED_WINDOWS = 2
 EMULATED_S = 1.5  # assumed for each emulated device, in estimates of time
 CPU_BATCH = {("lm", "small"): 8}  # where the size's own batch would take minutes a step
-RATE_FLOPS = 2e10  # assumed of one core in estimates of time, never in results
+VISIT_S = 0.25  # of a window: longer than the ripples of a busy machine, short beside the seconds between visits
+MIN_WINDOWS = 5  # of a process
+BEHIND_S = 0.03  # assumed for what comes behind each window: two readings, and the caches filled between
 CELL_S = 2.5  # assumed for starting a cell and for its first step
 COMPILE_S = {"compile": 60.0, "xla": 15.0}  # assumed on top of that for the first repeat of a variant
 
@@ -67,8 +75,7 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
     """
     impls = names(choice.impl, manifests, "impl")
     chosen = names(choice.workload, workloads.WORKLOADS, "workload")
-    platform = one(choice.platform, ("auto", *PLATFORMS), "platform")
-    platform = accelerators.choose() if platform == "auto" else platform
+    platform = platform_of(choice)
     size = one(choice.size or DEFAULT_SIZE.get(platform, "base"), workloads.SIZES, "size")
     precisions = names(choice.precision or DEFAULT_PRECISIONS[platform], PRECISIONS, "precision")
     if choice.seed < 0:
@@ -82,6 +89,12 @@ def plan_cells(choice: Choice, manifests: Mapping[str, Manifest]) -> list[Cell]:
         for precision in precisions
         for spread in spreads(counts, choice.scaling)
     ]
+
+
+def platform_of(choice: Choice) -> str:
+    """The platform that was asked for, or that is here."""
+    platform = one(choice.platform, ("auto", *PLATFORMS), "platform")
+    return accelerators.choose() if platform == "auto" else platform
 
 
 def absence(cell: Cell, manifests: Mapping[str, Manifest]) -> tuple[str, str] | None:
@@ -177,18 +190,23 @@ def warm_up_steps(cell: Cell) -> int:
 
 
 def estimate_s(cells: Iterable[Cell], repeats: int, min_time_s: float, threads: int) -> float:
-    """Seconds that measuring the cells will about take, from their arithmetic and an assumed rate."""
-    total = 0.0
-    for cell in cells:
-        if cell.emulated:
-            total += CELL_S + EMULATED_S * cell.devices
-            continue
-        step_s = workloads.get(cell.workload, cell.size, cell.global_batch).flops_per_step / (RATE_FLOPS * threads)
-        windows_s, latency_s = max(min_time_s, 5 * step_s), min(50 * step_s, 1.0 + step_s)
-        total += repeats * (CELL_S + warm_up_steps(cell) * step_s + windows_s + latency_s) + COMPILE_S.get(
-            cell.variant, 0.0
-        )
-    return total
+    """Seconds that measuring the cells will about take, from their arithmetic and this machine's rate."""
+    return sum(seconds_of(cell, repeats, min_time_s, threads) for cell in cells)
+
+
+def seconds_of(cell: Cell, repeats: int, min_time_s: float, threads: int) -> float:
+    """The same, of all repeats of one cell."""
+    if cell.emulated:
+        return CELL_S + EMULATED_S * cell.devices
+    flops = workloads.get(cell.workload, cell.size, cell.global_batch).flops_per_step
+    step_s = flops / (pace.step_flops_per_s() * threads)
+    window_s = max(VISIT_S, step_s)
+    windows = max(MIN_WINDOWS, min_time_s / window_s)
+    untimed_s = step_s + BEHIND_S if takes_turns(cell) else 0.0
+    latency_s = min(50 * step_s, 1.0 + step_s)
+    latencies = 1 if takes_turns(cell) else repeats
+    each = CELL_S + warm_up_steps(cell) * step_s + windows * (window_s + untimed_s)
+    return repeats * each + latencies * latency_s + COMPILE_S.get(cell.variant, 0.0)
 
 
 def names(asked: Sequence[str], known: Iterable[str], what: str) -> list[str]:

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench import attainable, judging, metering, plan, record, rounds, search, show, stats, store, turns
+from bench import attainable, ending, judging, metering, pace, plan, record, rounds, search, show, stats, store, turns
 from bench import resume as going_on
 from bench.launch import Launcher
 from bench.machine import idle
@@ -107,10 +107,11 @@ def measure(
         if settings.ceilings and not settings.find_max_batch:
             measure_ceilings(folder, able, runner, progress.note)
         records, stored = judging.judge(journal, manifests, runner, settings, progress.note, spent_s)
-    well = conclude(records, settings)
-    if settings.report:
-        write_report(folder)
-    return 0 if well and stored else 1
+    code = 0 if conclude(records, settings) and stored else 1
+    report = write_report(folder) if settings.report else None
+    for line in ending.lines(() if settings.find_max_batch else records, folder, report, code):
+        show.note(line)
+    return code
 
 
 def measure_rounds(
@@ -156,17 +157,13 @@ def conclude(records: Sequence[Record], settings: Settings) -> bool:
     if settings.find_max_batch:
         return search.conclude(records, settings.find_max_batch, as_json=settings.json)
     show.results(records, as_json=settings.json, target=settings.target_ci)
-    return all(passed(found) for found in records)
+    return not any(map(ending.trouble, records))
 
 
 def missing(batches: Iterable[Sequence[Job]], done: Collection[tuple[str, int]]) -> Iterator[list[Job]]:
     """The jobs that have no record yet."""
     for jobs in batches:
         yield [job for job in jobs if (job.cell.id, job.repeat) not in done]
-
-
-def passed(found: Record) -> bool:
-    return found["status"] in record.HARMLESS and found["parity"]["verdict"] != "diverged"
 
 
 def planned(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> list[Cell]:
@@ -200,12 +197,14 @@ def new_folder() -> Path:
     return next(folder for folder in candidates if not folder.exists())
 
 
-def write_report(folder: Path) -> None:
-    """Have another process write `report.html`, so that this one never holds pandas and plotly."""
+def write_report(folder: Path) -> Path | None:
+    """Have another process write `report.html`, so that this one never holds pandas and plotly; where it is then."""
     target = folder / "report.html"
     arguments = ["-m", "bench", "report", str(folder), "-o", str(target)]
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
-    show.note(f"no report: {done.stderr.strip()}" if done.returncode else f"report {target}")
+    if done.returncode:
+        show.note(f"no report: {done.stderr.strip()}")
+    return None if done.returncode else target
 
 
 def ready(cell: Cell, manifests: Mapping[str, Manifest]) -> str:
@@ -227,11 +226,11 @@ def dry_run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest
         ("cell", "batch", "optimizer", "repeats", "here"),
         [(show.label(c), c.global_batch, c.optimizer, repeats, ready(c, manifests)) for c in cells],
     )
-    rate = show.scaled(plan.RATE_FLOPS, "FLOP/s")
+    rate = show.scaled(pace.step_flops_per_s(), "FLOP/s")
     more = " or more" if settings.target_ci else ""
     first = ", and what the devices attain" if settings.ceilings else ""
     show.note(
-        f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate}{first}; "
+        f"about {show.clock(seconds)}{more} for {len(able)} cells, if a core does {rate} in a step{first}; "
         f"{evidence(able, settings, manifests)}"
     )
 

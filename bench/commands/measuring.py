@@ -47,8 +47,14 @@ def run(
         str, typer.Option(help="Where batches lie: device, or host, copied there by a thread.")
     ] = "device",
     platform: Annotated[str, typer.Option(help="auto, cpu, cuda, rocm or tpu.")] = "auto",
-    repeats: Annotated[int, typer.Option(help="Rounds; each measures every cell once, in a new process.")] = 3,
-    min_time: Annotated[float, typer.Option(help="Seconds of steady state that are timed in each repeat.")] = 1.0,
+    repeats: Annotated[
+        int | None,
+        typer.Option(help="Rounds; each starts a new process of every cell.  [default: 3 on a processor, else 5]"),
+    ] = None,
+    min_time: Annotated[
+        float | None,
+        typer.Option(help="Seconds that the windows of a process last in all.  [default: 5 on a processor, else 1]"),
+    ] = None,
     timeout: Timeout = 300.0,
     seed: Annotated[int, typer.Option(help="Of parameters, data, and the order of cells.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder.  [default: results/<time>]")] = None,
@@ -117,8 +123,11 @@ def run(
         device_counts=device_counts, scaling=scaling, batch=batch, optimizer=optimizer, kernels=kernels, input=input,
         platform=platform, seed=seed,
     )  # fmt: skip
+    here = plan.platform_of(choice)
     how = settings.Settings(
-        repeats=repeats, min_time_s=min_time, timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
+        repeats=plan.DEFAULT_REPEATS.get(here, plan.OTHER_REPEATS) if repeats is None else repeats,
+        min_time_s=plan.DEFAULT_MIN_TIME_S.get(here, plan.OTHER_MIN_TIME_S) if min_time is None else min_time,
+        timeout_s=timeout, out=out, cold=cold, report=not no_report, json=json,
         a_a=a_a, max_repeats=max_repeats, plan_only=plan_only,
         target_ci=None if target_ci is None else plan.percentage("target-ci", target_ci),
         wait_for_idle_s=wait_for_idle, price_per_hour=price_per_hour, ceilings=not no_ceilings,

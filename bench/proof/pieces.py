@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from bench import plan, workloads
+from bench import pace, plan, workloads
 from bench.machine.processor import physical_cores
 from bench.manifests import Manifest
 from bench.precision import FIRST_SCALE
@@ -38,7 +38,9 @@ class Task:
         """What it will about take, from its arithmetic and the rate that plans assume."""
         cell = self.cell
         flops = workloads.get(cell.workload, cell.size, cell.global_batch).flops_per_step
-        step_s = flops * (DOUBLE if cell.precision == "fp64" else 1.0) / (plan.RATE_FLOPS * len(physical_cores()))
+        step_s = (
+            flops * (DOUBLE if cell.precision == "fp64" else 1.0) / (pace.step_flops_per_s() * len(physical_cores()))
+        )
         start_s = plan.CELL_S + plan.COMPILE_S.get(cell.variant, 0.0)
         return start_s + (plan.EMULATED_S * cell.devices if cell.emulated else 0.0) + max(self.steps, 1) * step_s
 

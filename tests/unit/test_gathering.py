@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import plan
+from bench import pace, plan
 from bench.manifests import Manifest, read
 from bench.plan import Choice
 from bench.proof import gathering, pieces
@@ -113,7 +113,7 @@ def test_two_traces_of_one_cell_that_take_about_as_long_are_one(tracer: Tracer) 
 
 
 def test_where_a_longer_trace_takes_much_longer_there_are_two(tracer: Tracer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "RATE_FLOPS", 1e6)
+    monkeypatch.setattr(pace, "step_flops_per_s", lambda: 1e6)
     gather(tracer)
     assert [steps for _, steps, _ in tracer.asked] == [5, 5, 20, 20]
 
