@@ -80,8 +80,8 @@ def fault(waits: Sequence[Wait]) -> str | None:
     excess_s = statistics.median(wait.excess_s for wait in waits)
     window_s = statistics.median(wait.window_s for wait in waits)
     return (
-        f"sync does not wait: after a window of {1e3 * window_s:.0f} ms, reading the losses and a parameter took "
-        f"{1e3 * excess_s:.1f} ms longer than on an idle device, in {exceeding} of {count} windows"
+        f"the second wait took {1e3 * excess_s:.1f} ms longer than on an idle device, "
+        f"behind {exceeding} of {count} windows of {1e3 * window_s:.0f} ms"
     )
 
 

@@ -93,4 +93,4 @@ def test_whichever_device_is_late_is_waited_for(found: dict[str, Any]) -> None:
 def test_a_wait_that_is_forgotten_is_found_on_several_devices_too(found: dict[str, Any]) -> None:
     """An honest one passes: cells of several devices that are measured above are `ok`."""
     assert found[FORGOTTEN]["status"] == "invalid"
-    assert "sync does not wait" in found[FORGOTTEN]["reason"]
+    assert "longer than on an idle device" in found[FORGOTTEN]["reason"]

@@ -77,7 +77,7 @@ def test_a_forgotten_wait_is_found(fault: str) -> None:
     """Reading the parameter waits too, so `read` alone can hide nothing."""
     found = run(fault)
     assert found["status"] == "invalid"
-    assert "sync does not wait" in found["reason"]
+    assert "longer than on an idle device" in found["reason"]
     assert found["share"] > 1  # the work takes longer than its dispatching
 
 

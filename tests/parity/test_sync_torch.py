@@ -27,7 +27,7 @@ def test_an_honest_device_passes(found: dict[str, Any]) -> None:
 def test_forgotten_wait_is_invalid(found: dict[str, Any], trial: str) -> None:
     """Also where losses, or else parameters, can be read without waiting: the check reads both."""
     assert found[trial]["status"] == "invalid"
-    assert "sync does not wait" in found[trial]["reason"]
+    assert "longer than on an idle device" in found[trial]["reason"]
 
 
 def test_forgotten_wait_behind_both_doors_tells_wrong_losses(found: dict[str, Any]) -> None:
