@@ -137,7 +137,7 @@ def results(records: Sequence[Record], *, as_json: bool, target: float | None = 
         for found in records:
             for disturbance in metrics.disturbances(found):
                 note(f"disturbed: {label(Cell(**found['cell']))} round {found['repeat'] + 1}: {disturbance}")
-        for line in aside(records):
+        for line in windows.notes(records):
             note(line)
         if pairs:
             rows(("cell", "b / a", "95 % interval", "p, adjusted", ""), [arms_row(pair) for pair in pairs])
@@ -199,17 +199,6 @@ def marks(repeats: Sequence[Record]) -> str:
     """Such as `d2 o`: drift in two processes, an outlier in one."""
     kinds: Counter[anomalies.Kind] = Counter(odd.kind for odd in anomalies.find_anomalies(repeats))
     return " ".join(f"{anomalies.MARKS[kind][0]}{count if count > 1 else ''}" for kind, count in kinds.items())
-
-
-def aside(records: Sequence[Record]) -> list[str]:
-    """How many windows do not count, as others took too much of the cores meanwhile; nothing where all do."""
-    ok = [one for one in records if one["status"] == "ok"]
-    counts = [sum(windows.set_aside(one)) for one in ok]
-    total, share = sum(len(one["windows"] or []) for one in ok), f"{100 * windows.TAKEN:.0f} % of the cores"
-    said = f"set aside: {sum(counts)} of {total} windows, in which others took more than {share}"
-    busy = sum(map(windows.busy_throughout, ok))
-    held = f"busy throughout: {busy} of {len(ok)} processes; others took more than {share} in most windows: all count"
-    return [*([said] if any(counts) else []), *([held] if busy else [])]
 
 
 def explanations(records: Sequence[Record]) -> list[str]:

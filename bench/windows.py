@@ -1,7 +1,7 @@
 """Which of a process's windows count, and what they say of a steady step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.record import Record
@@ -51,3 +51,13 @@ def step(record: Record) -> Middle | None:
     """Where the time of a steady step lies, as a logarithm of seconds, and how well the windows that count say it."""
     steps = [window["seconds"] / window["steps"] for window in counted(record)]
     return middle(steps) if min(steps, default=0.0) > 0 else None
+
+
+def notes(records: Iterable[Record]) -> list[str]:
+    """How many windows do not count, and where all had to count; nothing where others took too little of the cores."""
+    ok = [one for one in records if one["status"] == "ok"]
+    counts, busy = sum(sum(set_aside(one)) for one in ok), sum(map(busy_throughout, ok))
+    total, share = sum(len(one["windows"] or []) for one in ok), f"more than {100 * TAKEN:.0f} % of the cores"
+    said = f"set aside: {counts} of {total} windows, in which others took {share}"
+    held = f"busy throughout: {busy} of {len(ok)} processes; others took {share} in most windows: all count"
+    return [*([said] if counts else []), *([held] if busy else [])]

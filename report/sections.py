@@ -70,8 +70,9 @@ def draw(data: pd.DataFrame) -> dict[str, Any]:
 
 def throughput(groups: Sequence[Group], palette: Palette) -> Section:
     intro = (
-        "Work over time in the steady state, from the middle of each repeat's windows; the whiskers are the 95 % interval "
-        "of the mean over repeats. Longer is better. A cell that diverged is struck out and takes no part in rankings."
+        "Work over time in the steady state, from the middle of each repeat's windows; the whiskers are the 95 % "
+        "interval of the mean over repeats. Longer is better. A cell that diverged is struck out and takes no part in "
+        "rankings."
     )
     return replace(of_metric(groups, palette, THROUGHPUT), intro=intro)
 

@@ -14,7 +14,7 @@ from statistics import median
 
 # What the neighbours count for at most, in degrees of freedom. Nine or eighteen variances of two degrees each cannot
 # tell "all alike" from "up to three times apart". Without a limit 13 % of A/A runs name a cell where one scatters three
-# times as much as the rest and its windows do not show it; with this one 5 % do.
+# times as much as the rest and its windows do not show it; with this one 5.5 % do.
 MOST_PRIOR = 4.0
 LEAST = 0.5  # degrees of freedom below which a variance says nothing of its neighbours
 ZERO = 1e-24  # variances of logarithms below it are rounding

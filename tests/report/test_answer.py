@@ -5,9 +5,9 @@ import math
 import pytest
 
 from bench.record import Record
-from bench.stats import geometric_mean
+from bench.stats import geometric_mean, holm
 from report.answer import answer, boards
-from report.cells import Group, groups, ratio
+from report.cells import Group, apart, compared, groups, ratio
 from report.frame import frame
 from tests.report import samples
 from tests.report.test_frame import as_run
@@ -46,6 +46,14 @@ def test_within_noise_there_is_no_winner() -> None:
     assert "within noise" in said.headline
     assert "fastest" not in said.headline
     assert ["TensorFlow graph" in line for line in said.details] == [True]
+
+
+def test_a_winner_is_told_from_all_with_holms_correction() -> None:
+    group = only_group(at_rates(torch=[1000, 1010, 1005], jax=[1100, 1111, 1104], tf=[500, 505, 495]))
+    jax, torch, tf = group.ranked
+    found = [one.p for other in (torch, tf) if (one := compared(jax, other, "throughput_per_s"))]
+    assert apart(jax, [torch, tf], "throughput_per_s") == [p is not None and p < 0.05 for p in holm(found)]
+    assert apart(jax, [], "throughput_per_s") == []
 
 
 def test_below_three_repeats_there_is_no_winner() -> None:

@@ -15,9 +15,11 @@ from scipy import stats
 from bench import cli, store
 from bench.metrics import METRICS
 from bench.record import Record
+from bench.stats import measured
 from bench.stats.compare import Comparison, compare_cells
 from bench.stats.family import fit
 from report import load
+from report.cells import estimate, groups, ratio
 from report.compare import differences, matching
 from report.compare.command import between, within
 from report.compare.differences import mean_ratio
@@ -93,6 +95,22 @@ def test_the_numbers_within_a_run_follow_from_its_file(tmp_path: Path) -> None:
         expected = compare_cells((family, one.pair.base.id), (family, one.pair.new.id))
         assert numbers(one.found) == pytest.approx(numbers(expected), rel=1e-6)
         assert one.found.method == "paired"
+
+
+def test_terminal_report_and_comparison_agree(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "run", 1.5)
+    family = measured.family(store.load(run).records, "throughput_per_s")
+    cells = [cell for group in groups(load(run)) for cell in group.cells]
+    assert len(cells) == 6
+    for cell in cells:
+        ours, theirs = family.estimate(cell.id), estimate(cell, "throughput_per_s")
+        assert theirs and (ours.mean, ours.low, ours.high) == pytest.approx((theirs.mean, theirs.low, theirs.high))
+    told = [one for one in within(run, "impl", None).found if one.metric.name == "throughput_per_s"]
+    for one in told:
+        expected = compare_cells((family, one.pair.new.id), (family, one.pair.base.id))
+        assert numbers(one.found) == pytest.approx(numbers(expected))
+        shown = ratio(one.pair.new, one.pair.base, "throughput_per_s")
+        assert shown and (shown.low, shown.high) == pytest.approx((one.found.low, one.found.high))
 
 
 def test_a_geometric_mean_has_the_interval_of_its_parts(tmp_path: Path) -> None:

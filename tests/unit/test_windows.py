@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import metrics, show, windows
+from bench import metrics, windows
 from report.charts import noise
 from report.frame import frame, rows
 from tests.report.samples import make_cell, make_record
@@ -89,11 +89,11 @@ def test_the_rule_favours_no_cell() -> None:
 
 def test_what_is_set_aside_is_told() -> None:
     records = [made(9.0, 0.0, 0.0), made(9.0, 9.0, 0.0)]
-    assert show.aside(records) == [
+    assert windows.notes(records) == [
         "set aside: 1 of 6 windows, in which others took more than 20 % of the cores",
         "busy throughout: 1 of 2 processes; others took more than 20 % of the cores in most windows: all count",
     ]
-    assert show.aside([made(0.0, 0.0)]) == []
+    assert windows.notes([made(0.0, 0.0)]) == []
     said = noise.aside(rows(frame([as_run(*records)])))
     assert "1 of 6 windows do not count" in said and "1 of 2 records" in said
     assert noise.aside(rows(frame([as_run(made(0.0, 0.0))]))) == ""
