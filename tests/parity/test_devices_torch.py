@@ -133,6 +133,7 @@ def test_a_rank_that_is_killed_ends_the_cell(place: mutations.Laboratory, tmp_pa
     assert not any(psutil.pid_exists(pid) for pid in ranks)
 
 
+@pytest.mark.alone  # its ranks must have begun within the four seconds
 def test_a_rank_that_hangs_ends_the_cell_at_the_timeout(place: mutations.Laboratory, tmp_path: Path) -> None:
     outcome, ranks = interrupted(place.launcher, tmp_path / "cell", signal.SIGSTOP, 4.0)
     assert outcome.fields["status"] == "timeout" and "longer than 4 s" in outcome.fields["reason"], outcome

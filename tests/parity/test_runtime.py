@@ -27,6 +27,7 @@ def test_threads_are_as_asked_and_subnormals_flushed(impl: str) -> None:
     assert told == f"0.0 {len(physical_cores())}"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("impl", manifests.BUILT_IN)
 def test_no_framework_uses_more_cores_than_it_was_given(impl: str, tmp_path: Path) -> None:
     """The processor time of the cell's own process, in the windows, and the cores that it was bound to at the end."""
