@@ -93,7 +93,7 @@ class LiveCell:
     fields: dict[str, Any] = field(default_factory=dict[str, Any])  # of its record, once it is warm
     reasons: dict[str, str] = field(default_factory=dict[str, str])
     window_s: float = 0.0  # about as long as its windows last
-    visits: int = 0  # planned
+    visits: int = 0  # that are planned
     windows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     outcome: Outcome | None = None  # how it ended
     idle_since: float = 0.0
@@ -105,7 +105,9 @@ class LiveCell:
 
     @property
     def visits_left(self) -> int:
-        return self.visits - len(self.windows)
+        """How many are planned still; one more where the windows turned out shorter than was planned with."""
+        short = sum(window["seconds"] for window in self.windows) < self.request.min_time_s
+        return max(self.visits - len(self.windows), int(short))
 
     def warm_up(self) -> bool:
         """Wait until it is warm and knows how long its windows are; whether it lived to tell."""
@@ -142,7 +144,7 @@ class LiveCell:
             told = self.outcome.fields["windows"]
             idle = [{name: window[name] for name in ("idle_s", "idle_cpu_s")} for window in self.windows]
             self.outcome.fields["windows"] = [a | b for a, b in zip(told, idle, strict=True)]
-            self.outcome.fields["visits"] = self.visits
+            self.outcome.fields["visits"] = len(told)
         return self.outcome
 
     def abandon(self) -> None:

@@ -70,7 +70,7 @@ class Runner:
     def begin(self, job: Job) -> LiveCell:
         """Start a process of the cell that will be visited."""
         request = self.request(job.cell, job.repeat)
-        visit_s = min(plan.VISIT_S, max(request.min_time_s / request.min_windows, 2 * request.window_s))
+        visit_s = min(plan.VISIT_S, max(request.min_time_s / request.min_windows, request.window_s))
         latency_steps = 0 if job.repeat else request.latency_steps
         request = replace(request, window_s=visit_s / 2, latency_steps=latency_steps)
         return live.begin(self.launcher, job, request, self.timeout_s, self.log(job))

@@ -45,8 +45,8 @@ class Progress(Protocol):
 
 
 def planned_visits(live: LiveCell) -> int:
-    """How many visits a process gets: as many as make up the time that its windows are to last in all."""
-    return max(live.request.min_windows, round(live.request.min_time_s / live.window_s))
+    """About how many visits a process gets: as many as make up the time that its windows are to last in all."""
+    return max(live.request.min_windows, math.ceil(live.request.min_time_s / live.window_s))
 
 
 @dataclass(kw_only=True)
@@ -129,7 +129,7 @@ class Rounds:
         if not live.visit():
             self.close(live, waiting)
             return
-        self.progress.advance(live.job, 2 / 3 / live.visits)
+        self.progress.advance(live.job, 2 / 3 / max(live.visits, len(live.windows)))
         if math.log2(len(live.windows)).is_integer():
             self.keep_so_far(live)
 
