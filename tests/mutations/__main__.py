@@ -135,8 +135,12 @@ def main(impls: Sequence[str], only: str | None, table: Path | None) -> int:
     if table:
         write_table(table, impls, told)
     count = sum(len(of) for of in found.values())
-    print(f"{count - len(failures)} of {count} caught", *(f"NOT CAUGHT: {failure}" for failure in failures), sep="\n")
-    print(*(f"WRONG: {one}" for one in wrong), sep="\n")
+    print(
+        f"{count - len(failures)} of {count} caught",
+        *(f"NOT CAUGHT: {failure}" for failure in failures),
+        *wrong,
+        sep="\n",
+    )
     return 1 if failures or wrong else 0
 
 
