@@ -127,7 +127,9 @@ def main(impls: Sequence[str], only: str | None, table: Path | None) -> int:
         found = place.try_all([*names, CONTROL], impls)
     honest = found.pop(CONTROL)
     wrong = [
-        f"{impl}, what changes nothing: {told}" for impl, (caught, told) in honest.items() if caught or "run" in told
+        f"WRONG: {impl}, an edit that changes nothing: {said}"
+        for impl, (caught, said) in honest.items()
+        if caught or "run" in said
     ]
     failures = [f"{impl} {name}" for name in names for impl, (caught, _) in found[name].items() if not caught]
     told = {name: {impl: found[name].get(impl, (True, "–"))[1] for impl in impls} for name in names}
