@@ -127,7 +127,9 @@ def main(impls: Sequence[str], only: str | None, table: Path | None) -> int:
         found = place.try_all([*names, CONTROL], impls)
     honest = found.pop(CONTROL)
     wrong = [
-        f"{impl}, what changes nothing: {told}" for impl, (caught, told) in honest.items() if caught or "run" in told
+        f"WRONG: {impl}, an edit that changes nothing: {said}"
+        for impl, (caught, said) in honest.items()
+        if caught or "run" in said
     ]
     failures = [f"{impl} {name}" for name in names for impl, (caught, _) in found[name].items() if not caught]
     told = {name: {impl: found[name].get(impl, (True, "–"))[1] for impl in impls} for name in names}
@@ -135,8 +137,12 @@ def main(impls: Sequence[str], only: str | None, table: Path | None) -> int:
     if table:
         write_table(table, impls, told)
     count = sum(len(of) for of in found.values())
-    print(f"{count - len(failures)} of {count} caught", *(f"NOT CAUGHT: {failure}" for failure in failures), sep="\n")
-    print(*(f"WRONG: {one}" for one in wrong), sep="\n")
+    print(
+        f"{count - len(failures)} of {count} caught",
+        *(f"NOT CAUGHT: {failure}" for failure in failures),
+        *wrong,
+        sep="\n",
+    )
     return 1 if failures or wrong else 0
 
 
