@@ -90,6 +90,7 @@ mutations: setup
 
 proofs:
 	$(MAKE) verify SHIP=--ship
+	$(BIN)/python scripts/drifts.py
 
 # The table holds what passed: it is written whatever failed, and then that is an error.
 faults: setup

@@ -54,7 +54,7 @@ class Caches:
     """Memory that is larger than the caches; to be made before the memory of a cell is measured."""
 
     def __init__(self, size: int = CACHES_BYTES) -> None:
-        self.filling = np.zeros(size // 8)
+        self.filling = np.ones(size // 8)  # touched, so that it is held from here on
 
     def fill(self) -> None:
         """Move what the caches hold out of them."""

@@ -1,8 +1,8 @@
 """Collect the waits of honest cells from a run, as data of the tests of the wait check.
 
-    for core in 0 1; do taskset -c $core sh -c 'while :; do :; done' & done
-    python -m bench run --precision fp32 --repeats 3 --min-time 12 --no-proof --no-report --no-ceilings --out RUN
-    python scripts/waits.py RUN tests/data/waits-busy.json
+for core in 0 1; do taskset -c $core sh -c 'while :; do :; done' & done
+python -m bench run --precision fp32 --repeats 3 --min-time 12 --no-proof --no-report --no-ceilings --out RUN
+python scripts/waits.py RUN tests/data/waits-busy.json
 """
 
 import json

@@ -38,13 +38,13 @@ def measured(folder: Path, choice: Choice = AUTOENCODER, **given: Any) -> tuple[
 
 
 def test_windows_of_live_cells_alternate(tmp_path: Path) -> None:
-    code, records = measured(tmp_path / "run", min_time_s=2.0, repeats=2)
-    assert code == 0 and len(records) == 4
+    code, records = measured(tmp_path / "run", min_time_s=2.0)
+    assert code == 0 and len(records) == 2
     for one in records:
         assert one["visits"] == len(one["windows"]) >= 5
         assert len({window["steps"] for window in one["windows"]}) == 1
         gaps = sorted(window["idle_s"] for window in one["windows"])
-        assert gaps[len(gaps) // 3] > 0.1, "another cell's window lies between, but where the turns of two meet"
+        assert gaps[len(gaps) // 2] > 0.1, "another cell's window lies between, but where the turns of two meet"
         used = sum(window["idle_cpu_s"] for window in one["windows"])
         assert used < 0.02 * sum(window["idle_s"] for window in one["windows"]), "it is still between its visits"
 
@@ -82,13 +82,16 @@ def test_a_live_cell_that_hangs_is_ended_at_its_timeout(tmp_path: Path, monkeypa
 
 
 def test_time_that_others_take_does_not_count_towards_the_timeout(tmp_path: Path) -> None:
-    code, records = measured(tmp_path / "run", min_time_s=3.0, timeout_s=6.0)
-    assert code == 0 and [one["status"] for one in records] == ["ok"] * 2
+    """Four cells that are alive together for longer than each of them may take."""
+    begun_s = time.monotonic()
+    code, records = measured(tmp_path / "run", min_time_s=2.0, timeout_s=10.0, a_a=True)
+    assert code == 0 and [one["status"] for one in records] == ["ok"] * 4
+    assert time.monotonic() - begun_s > 10.0
 
 
-def test_a_search_and_several_devices_take_no_turns(tmp_path: Path) -> None:
+def test_several_devices_take_no_turns(tmp_path: Path) -> None:
     _, records = measured(tmp_path / "run", replace(AUTOENCODER, devices=2, device_counts=(2,)))
-    for one in records:
+    for one in (one for one in records if one["cell"]["devices"] == 2):
         assert one["visits"] is None and "takes no turns" in one["absent"]["visits"]
         assert one["windows"][0]["idle_s"] is None and "takes no turns" in one["absent"]["windows.idle_s"]
 
