@@ -11,6 +11,7 @@ from bench.record import FIELDS, SCHEMA, Record
 
 LATER_IN_2 = ("memory_bytes.host_steady", "threads.total", "windows.cpu_s")  # came while the schema was 2 already
 HOST = ("memory_bytes.host_peak", "memory_bytes.host_baseline", "ranks.host_peak", "ranks.host_baseline")
+NO_CONTROL = "taken without a control when this was written, so that it holds what reading an idle device takes"
 PAGES = "counted with the pages of files when this was written, which says something else than it does now"
 
 
@@ -46,9 +47,10 @@ def from_4(record: Record) -> Record:
 
 
 def from_5(record: Record) -> Record:
-    """Visits are new, and the control of each wait: what a wait took was compared with a fixed share of the window."""
+    """Visits are new, and the control of each wait. The wait check held all that the second wait took."""
     parts = ("rewait_s", "control_s", "idle_s", "idle_cpu_s")
-    return _step(record, dict.fromkeys(("visits", *(f"windows.{part}" for part in parts)), _new(5)))
+    later = dict.fromkeys(("visits", *(f"windows.{part}" for part in parts)), _new(5))
+    return _step(record, later | ({"sync_check": NO_CONTROL} if record.get("sync_check") else {}))
 
 
 STEPS: Mapping[int, Callable[[Record], Record]] = {1: from_1, 2: from_2, 3: from_3, 4: from_4, 5: from_5}

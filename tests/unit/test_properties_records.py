@@ -64,7 +64,9 @@ CAME_AFTER = {  # fields that a schema did not have
     1: ("drift", "communication", *CAME_IN_5), 2: ("communication", *CAME_IN_5), 3: CAME_IN_5, 4: CAME_IN_5,
     5: ("visits",),
 }  # fmt: skip
-TOUCHED = {5: {"schema", "absent", "windows", "visits"}}  # that the steps from a schema on may make null, or explain
+TOUCHED = {
+    5: {"schema", "absent", "windows", "visits", "sync_check"}
+}  # that the steps from a schema on may make null, or explain
 TOUCHED[4] = TOUCHED[5] | {*CAME_IN_5}
 TOUCHED[3] = TOUCHED[4] | {"parity"}
 TOUCHED[2] = TOUCHED[3] | {"communication", "memory_bytes", "threads", "ranks"}
