@@ -102,7 +102,10 @@ def measure(
             turns=not settings.find_max_batch,
         )
         jobs = plan_jobs(cells, able, settings, seed, lambda: store.load(folder).records)
-        begun_s, measured = time.monotonic(), measure_rounds(missing(jobs, done), seed, runner, journal, progress)
+        begun_s, measured = (
+            time.monotonic(),
+            measure_rounds(missing(jobs, done), seed, settings.repeats, runner, journal, progress),
+        )
         spent_s = time.monotonic() - begun_s if measured else None
         if settings.ceilings and not settings.find_max_batch:
             measure_ceilings(folder, able, runner, progress.note)
@@ -115,7 +118,12 @@ def measure(
 
 
 def measure_rounds(
-    batches: Iterable[Sequence[Job]], seed: int, runner: Runner, journal: Journal, progress: show.Progress
+    batches: Iterable[Sequence[Job]],
+    seed: int,
+    repeats: int,
+    runner: Runner,
+    journal: Journal,
+    progress: show.Progress,
 ) -> bool:
     """Measure round by round, the cells that take turns all together, the others one after another; whether any was."""
 
@@ -123,7 +131,8 @@ def measure_rounds(
         journal.append(found)
         progress.kept(found)
 
-    rounds = turns.Rounds(runner=runner, keep=keep, progress=progress, draw=random.Random(seed))  # nosec B311
+    draw = random.Random(seed)  # no secret  # nosec B311
+    rounds = turns.Rounds(runner=runner, keep=keep, progress=progress, draw=draw, plan=turns.Plan(rounds=repeats))
     for jobs in batches:
         progress.plan(jobs)
         for _, members in groupby(jobs, key=lambda job: job.repeat):

@@ -23,8 +23,11 @@ from bench.plan import Job
 from bench.ranks import Outcome
 from bench.record import Record
 from bench.spec import Cell
+from bench.stats import allotment
 
 GROWTH = 1.25  # a process may take so many times what it held once it was warm: caches, latency, probes
+SPARE = 1.4  # times its window that a visit takes: the untimed step, two readings, the caches filled between
+MOST = 3  # times the visits that were asked for: beyond that an interval hardly narrows
 FREE = 0.1  # of what can be had now stays free, for the rest of the machine
 
 
@@ -44,9 +47,30 @@ class Progress(Protocol):
     def advance(self, job: Job, share: float) -> None: ...
 
 
-def planned_visits(live: LiveCell) -> int:
-    """About how many visits a process gets: as many as make up the time that its windows are to last in all."""
-    return max(live.request.min_windows, math.ceil(live.request.min_time_s / live.window_s))
+@dataclass(kw_only=True)
+class Plan:
+    """How many visits a process gets: as many as make up the time that its windows are to last in all.
+
+    In the rounds that a target asks for it may be more, up to `MOST` times as many: what starting a process costs, and
+    how processes and visits have scattered so far, say how many make the interval narrowest.
+    """
+
+    rounds: int = 1 << 30  # that the run has without a target
+    ended: dict[Cell, list[Sequence[float]]] = field(default_factory=dict[Cell, list[Sequence[float]]])
+
+    def visits(self, live: LiveCell) -> int:
+        least = max(live.request.min_windows, math.ceil(live.request.min_time_s / live.window_s))
+        known = allotment.components(list(self.ended.values())) if live.job.repeat >= self.rounds else None
+        if known is None:
+            return least
+        best = allotment.visits(live.spent_s, SPARE * live.window_s, *known)
+        return math.ceil(min(max(best, least), MOST * least))
+
+    def learn(self, live: LiveCell) -> None:
+        """Note how the visits of a process have scattered."""
+        logs = [math.log(window["seconds"] / window["steps"]) for window in live.windows]
+        if len(logs) > 1:
+            self.ended.setdefault(live.job.cell, []).append(logs)
 
 
 @dataclass(kw_only=True)
@@ -57,6 +81,7 @@ class Rounds:
     keep: Callable[[Record], None]  # stores a record; one of the same process replaces it later
     progress: Progress
     draw: random.Random  # of the order
+    plan: Plan = field(default_factory=Plan)
     needs: dict[Cell, int] = field(default_factory=dict[Cell, int])  # bytes that a process of a cell took
     alive: list[LiveCell] = field(default_factory=list[LiveCell])
     alone: set[Job] = field(default_factory=set[Job])  # ran out of memory in company, and get another try
@@ -97,7 +122,7 @@ class Rounds:
             live = self.runner.begin(job)
             self.alive.append(live)
             if live.warm_up():
-                live.visits = planned_visits(live)
+                live.visits = self.plan.visits(live)
                 self.needs[job.cell] = self.runner.held([live])
                 self.progress.advance(job, 1 / 3)
                 self.call(live, waiting)
@@ -147,4 +172,5 @@ class Rounds:
             self.alone.add(live.job)
             waiting.append(live.job)
             return
+        self.plan.learn(live)
         self.keep(self.runner.record(live.job, outcome))

@@ -1,11 +1,13 @@
 """Estimates against a textbook case and against known truth."""
 
 import math
+import random
 
 import numpy as np
 import pytest
 
 from bench import stats
+from bench.stats import allotment
 
 
 def test_geometric_mean_and_interval_by_hand() -> None:
@@ -67,3 +69,15 @@ def test_shift_of_the_noncentral_t_by_quadrature() -> None:
         middles = chi2.ppf((np.arange(20_000) + 0.5) / 20_000, freedom)
         power = norm.sf(quantile * np.sqrt(middles / freedom) - shift).mean()
         assert power == pytest.approx(0.8, abs=2e-4)
+
+
+def test_what_visits_do_not_explain_is_the_processes_own() -> None:
+    draw = random.Random("components")
+    cells = [
+        [[apart + draw.gauss(0, 0.1) for _ in range(20)] for apart in (draw.gauss(0, 0.05) for _ in range(3))]
+        for _ in range(200)
+    ]
+    components = allotment.components(cells)
+    assert components
+    assert components == (pytest.approx(0.05**2, rel=0.25), pytest.approx(0.1**2, rel=0.05))
+    assert allotment.components([[[0.0, 0.1]]]) is None, "one process tells nothing of others"

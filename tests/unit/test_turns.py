@@ -28,7 +28,8 @@ class FakeCell:
     begun_at: float = 0.0
     window_s: float = 0.25
     visits: int = 0
-    windows: list[int] = field(default_factory=list[int])
+    windows: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    spent_s: float = 6.0
     outcome: Outcome | None = None
     request: Request = field(default_factory=lambda: Request(cell=CELL, task="measure", folder="", min_time_s=1.0))
 
@@ -41,7 +42,7 @@ class FakeCell:
 
     def visit(self) -> bool:
         if self._lives():
-            self.windows.append(len(self.windows))
+            self.windows.append({"seconds": 0.25, "steps": 1 + len(self.windows) % 2})
             return True
         return False
 
@@ -183,3 +184,24 @@ def test_the_order_is_random_and_repeatable(monkeypatch: pytest.MonkeyPatch) -> 
         measured(runner, monkeypatch)
     assert runs[0].told == runs[1].told
     assert [name for _, name in runs[0].told[:6]] != [cell.label for cell in CELLS]
+
+
+def scattered(spread: float, count: int = 20) -> list[float]:
+    return [spread * (-1) ** number for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("apart", "repeat", "visits"),
+    [
+        (0.0, 3, 3 * 5),  # processes do not differ: the most that may be
+        (0.02, 3, 13),  # √(6 / 0.35 · 0.1² / 0.03²), roughly
+        (0.5, 3, 5),  # processes differ by more than visits: what was asked for
+        (0.0, 2, 5),  # a round that no target asks for
+    ],
+)
+def test_rounds_of_a_target_have_as_many_visits_as_pay(apart: float, repeat: int, visits: int) -> None:
+    plan = turns.Plan(rounds=3)
+    for cell in CELLS:
+        plan.ended[cell] = [[log + apart * process for log in scattered(0.1)] for process in range(3)]
+    live: Any = FakeCell(job=Job(cell=CELLS[0], repeat=repeat), lasts=10)
+    assert plan.visits(live) == pytest.approx(visits, abs=8 if visits == 13 else 0)
