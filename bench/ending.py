@@ -31,7 +31,7 @@ def lines(records: Sequence[Record], folder: Path, report: Path | None, code: in
     if len(failed) > SHOWN:
         yield f"{len(failed) - SHOWN} more cells failed: the report lists them"
     if waiting := sum(one["status"] == "ok" and one["parity"]["verdict"] == "unchecked" for one in records):
-        yield f"{waiting} records are unchecked: bench run --resume {folder} judges what can be judged"
+        yield f"{waiting} unchecked: bench run --resume {folder} judges what can be judged"
     yield f"Report: {report}" if report else f"Records: {folder / store.RECORDS_FILE}"
     yield f"Exit code {code}: {meaning(code, len(failed), len(cells))}."
 

@@ -168,12 +168,18 @@ NOISE = (
     _row("steal_share", "Cores taken by the hypervisor", "", "lower", _share("steal_s")),
 )
 DISTURBED = 0.05  # of the cores' time, from which on a reader should know
+DISTURBED_CORE = 0.5  # or of one core's, however many there are: a step waits for its slowest
 
 
 def disturbances(record: Record) -> list[str]:
     """What took more of the cell's cores than a reader should not know of, in words; often nothing."""
     shares = [(metric.label, metric.value(record)) for metric in NOISE]
-    return [f"{label}: {100 * share:.0f} %" for label, share in shares if share is not None and share > DISTURBED]
+    limit = min(DISTURBED, DISTURBED_CORE / len(_part(record, "threads", "affinity") or (0,)))
+    return [f"{label}: {_percent(share)}" for label, share in shares if share is not None and share > limit]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= DISTURBED else f"{100 * share:.1f} %"
 
 
 @dataclass(frozen=True, kw_only=True)

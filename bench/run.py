@@ -24,6 +24,7 @@ from bench.runner import Runner
 from bench.settings import Settings, describe_run, describe_settings
 from bench.spec import Cell
 from bench.store import Journal
+from bench.templates import IMPORT_TIMEOUT_S
 
 
 def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> int:
@@ -87,7 +88,7 @@ def measure(
     folder = journal.folder
     able = [cell for cell in cells if plan.absence(cell, manifests) is None]
     with (
-        Launcher(manifests, cold=settings.cold) as launcher,
+        Launcher(manifests, cold=settings.cold, import_timeout_s=max(IMPORT_TIMEOUT_S, settings.timeout_s)) as launcher,
         metering.started(launcher.start_sampler, able) as meter,
         show.Progress(f"run {folder}") as progress,
     ):

@@ -73,10 +73,9 @@ def real_step(impl: str, workload: str = "autoencoder") -> str:
     os.sched_setaffinity(0, request.cpus)
     found = worker.Found(fields={"phases_s": {}})
     training, batch = worker.start_training(request, backend, code, found)
-    worker.warm_up(training, request.steps, backend, found)
-    training.feed = worker.steady_feed(request, backend, batch)
+    worker.warm_up(training, request.steps, 0, backend, found)
     ratios: list[float] = []
-    with measure.no_collection():
+    with worker.steady_feed(request, backend, batch, training.done) as training.feed, measure.no_collection():
         steps = calibrate(training)
         while len(ratios) < MAX_PAIRS:
             ratios.append(pair(training, steps, harness_first=len(ratios) % 2 == 0))

@@ -193,3 +193,11 @@ def test_a_real_reading_is_cheap_and_grows() -> None:
     after = noise.usage(noise.cores_of_process())
     if before and after:
         assert after.own_s >= before.own_s + 0.02 and after.busy_s >= before.busy_s
+
+
+@pytest.mark.parametrize(("cores", "foreign_s", "told"), [(2, 0.09, []), (128, 5.0, []), (128, 7.0, ["0.5 %"])])
+def test_one_busy_core_of_many_is_told(cores: int, foreign_s: float, told: list[str]) -> None:
+    """A share of all cores hides it, yet a step waits for its slowest."""
+    window = {"steps": 1, "seconds": 10.0 if cores > 2 else 1.0, "foreign_cpu_s": foreign_s, "steal_s": 0.0}
+    found = {"windows": [window], "threads": {"affinity": list(range(cores))}}
+    assert [one.rpartition(": ")[2] for one in metrics.disturbances(found)] == told
