@@ -51,7 +51,7 @@ def test_a_divergence_is_a_failure_with_its_own_reason() -> None:
 
 
 def test_what_cannot_run_here_is_none() -> None:
-    assert told([record(0, "unsupported"), record(1)], 0)[0] == "2 cells: 1 unsupported, 1 ok and proven."
+    assert told([record(0, "unsupported"), record(1)], 0)[0] == "2 cells: 1 ok and proven, 1 unsupported."
 
 
 def test_what_waits_for_its_verdict_is_said() -> None:
