@@ -134,9 +134,8 @@ def results(records: Sequence[Record], *, as_json: bool, target: float | None = 
         for line in explanations(records):
             output.print(line)
         scaling_rows(records)
-        for found in records:
-            for disturbance in metrics.disturbances(found):
-                note(f"disturbed: {label(Cell(**found['cell']))} round {found['repeat'] + 1}: {disturbance}")
+        for line in disturbed(records):
+            note(line)
         for line in windows.notes(records):
             note(line)
         if pairs:
@@ -193,6 +192,17 @@ def _figures(one: Record, families: Mapping[str, Family], target: float | None) 
 def _verdict(group: Sequence[Record], ok: Sequence[Record]) -> str:
     failed = f", {len(group) - len(ok)} of {len(group)} failed" if len(ok) < len(group) else ""
     return worst_verdict(ok) + failed
+
+
+def disturbed(records: Sequence[Record]) -> list[str]:
+    """One line on what others took of the cores while cells were measured, where it was much."""
+    told = {n: said for n, one in enumerate(records) if (said := metrics.disturbances(one))}
+    if not told:
+        return []
+    worst = max(told, key=lambda n: max(metric.value(records[n]) or 0.0 for metric in metrics.NOISE))
+    one = records[worst]
+    where = f"{label(Cell(**one['cell']))} round {one['repeat'] + 1}"
+    return [f"disturbed: {len(told)} of {len(records)} processes; most of all {where}: {'; '.join(told[worst])}"]
 
 
 def marks(repeats: Sequence[Record]) -> str:

@@ -40,3 +40,19 @@ def test_a_cell_that_failed_once_it_was_timed_is_no_success(capsys: pytest.Captu
     ok, failed = capsys.readouterr().err.splitlines()
     assert "batch 5 round 1: 10.0\N{NO-BREAK SPACE}ms a step" in ok
     assert "batch 5 round 1: oom: no memory" in failed
+
+
+def test_disturbed_processes_are_one_line() -> None:
+    (cell,) = plan.plan_cells(Choice(impl=("torch",), workload=("lm",), precision=("fp32",)), manifests.find())
+
+    def found(repeat: int, foreign_s: float) -> dict[str, object]:
+        window = {"steps": 1, "seconds": 1.0, "foreign_cpu_s": foreign_s, "steal_s": 0.0}
+        return {"cell": vars(cell), "repeat": repeat, "windows": [window], "threads": {"affinity": [0, 1]}}
+
+    assert show.disturbed([found(0, 0.0)]) == []
+    (line,) = show.disturbed([found(0, 0.4), found(1, 1.0), found(2, 0.0)])
+    assert (
+        line.startswith("disturbed: 2 of 3 processes; most of all")
+        and "round 2: Cores used by" in line
+        and "50" in line
+    )
