@@ -226,7 +226,7 @@ def not_measured(job: Job, outcome: Outcome) -> dict[str, str]:
     reasons = dict(NOT_MEASURED)
     if outcome.ok and "memory_bytes" not in outcome.fields:
         reasons = dict.fromkeys(record.FIELDS, "the process had not ended when this was written") | reasons
-    if not plan.takes_turns(job.cell):
+    if outcome.ok and "visits" not in outcome.fields:
         reasons |= dict.fromkeys(("visits", "windows.idle_s", "windows.idle_cpu_s"), FOLLOW_EACH_OTHER)
     elif outcome.ok and job.repeat:
         reasons |= {"latency_s": FIRST_ROUND, "effective_precision": FIRST_ROUND}

@@ -50,7 +50,19 @@ def test_impl_imports_the_specification_and_its_own_framework(impl: str) -> None
 
 
 def test_report_imports_what_it_reads_from() -> None:
-    readers = ("store", "record", "metrics", "stats", "compare", "anomalies", "arms", "units", "text", "browsers")
+    readers = (
+        "store",
+        "record",
+        "metrics",
+        "stats",
+        "compare",
+        "anomalies",
+        "arms",
+        "units",
+        "text",
+        "browsers",
+        "windows",
+    )
     readers += ("attainable", "peaks", "traffic")
     own = (*(f"bench.{name}" for name in readers), "report")
     assert forbidden("report", REPORTING | {"numpy"}, own) == []

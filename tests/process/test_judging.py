@@ -40,9 +40,9 @@ def begin(
 
 
 def records_of(folder: Path) -> list[Record]:
-    """Those of the file, which holds nothing but a line for each."""
-    lines = (folder / store.RECORDS_FILE).read_text().splitlines()
-    assert [json.loads(line) for line in lines] == store.load(folder).records
+    """Those of the file, of whose lines the last of each process counts."""
+    lines = [json.loads(line) for line in (folder / store.RECORDS_FILE).read_text().splitlines()]
+    assert list({store.key_of(line): line for line in lines}.values()) == store.load(folder).records
     return store.load(folder).records
 
 
@@ -60,28 +60,28 @@ def without_verdict(records: list[Record]) -> list[Record]:
 
 def test_all_is_measured_before_anything_is_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    measure, trace = Runner.measure, Runner.trace
-    monkeypatch.setattr(Runner, "measure", lambda *a: (order.append("measure"), measure(*a))[1])
+    measure, trace = Runner.end, Runner.trace
+    monkeypatch.setattr(Runner, "end", lambda *a: (order.append("measure"), measure(*a))[1])
     monkeypatch.setattr(Runner, "trace", lambda *a: (order.append("trace"), trace(*a))[1])
     _, records = begin(tmp_path / "run", repeats=2)
     assert order == 4 * ["measure"] + 2 * ["trace"]
     assert verdicts(records) == {"proven"}
 
 
-def test_each_record_is_on_the_disk_unjudged_before_the_next_is_made(
+def test_records_are_on_the_disk_unjudged_while_cells_are_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[Record]] = []
-    whole = Runner.measure
+    whole = Runner.end
 
-    def look(self: Runner, job: Any) -> Any:
+    def look(self: Runner, *given: Any) -> Any:
         seen.append(store.load(self.folder).records)
-        return whole(self, job)
+        return whole(self, *given)
 
-    monkeypatch.setattr(Runner, "measure", look)
+    monkeypatch.setattr(Runner, "end", look)
     begin(tmp_path / "run")
-    assert [len(records) for records in seen] == [0, 1]
-    assert reasons(seen[1]) == {verdict.UNJUDGED} and verdicts(seen[1]) == {"unchecked"}
+    assert [len(records) for records in seen] == [2, 2]
+    assert all(reasons(records) == {verdict.UNJUDGED} and verdicts(records) == {"unchecked"} for records in seen)
 
 
 class Interrupt(KeyboardInterrupt):
