@@ -40,6 +40,7 @@ Key = tuple[str, ...]  # of a template: the framework's name, its Python, and th
 class Started:
     """A cell whose processes were started, or could not be."""
 
+    request: Request
     log: Path
     before: set[int]  # the runner's children that are none of its
     earlier: oom.Before
@@ -103,7 +104,7 @@ class Launcher:
         """Start the processes of a cell, or say why they cannot be started."""
         manifest = instead or self.manifests[request.cell.impl]
         requests = ranks.requests(request, manifest.processes(request.cell))
-        started = Started(log=log, before=children() - self.running, earlier=oom.Before.of(log))
+        started = Started(request=request, log=log, before=children() - self.running, earlier=oom.Before.of(log))
         try:
             files = [handover.write_request(one) for one in requests]
             started.folders = [file.parent for file in files]

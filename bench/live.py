@@ -20,6 +20,7 @@ from bench.ranks import Outcome
 from bench.spec import Request
 from bench.waits import Wait
 
+IDLE = ("idle_s", "idle_cpu_s")  # parts of a window that the runner adds
 LOOK_S = 1.0  # between looks at a process that ended before it opened its end: no pipe tells of that
 
 
@@ -34,6 +35,7 @@ class Line:
     orders: int
     answers: int
     received: bytes = b""
+    closed: bool = False
 
     @classmethod
     def open(cls, folder: Path) -> "Line":
@@ -45,8 +47,11 @@ class Line:
         return cls(orders=os.open(folder / ORDERS, os.O_RDWR), answers=answers)  # both ways, as nobody reads it yet
 
     def close(self) -> None:
-        os.close(self.orders)
-        os.close(self.answers)
+        """Close both ends; nothing happens a second time."""
+        if not self.closed:
+            self.closed = True
+            os.close(self.orders)
+            os.close(self.answers)
 
     def order(self, order: bytes) -> None:
         os.write(self.orders, order)
@@ -111,7 +116,7 @@ class LiveCell:
 
     def warm_up(self) -> bool:
         """Wait until it is warm and knows how long its windows are; whether it lived to tell."""
-        if (told := self._answer()) and (lasting := self._answer()):
+        if (told := self._answer(fields=dict, reasons=dict)) and (lasting := self._answer(window_s=float)):
             self.fields, self.reasons, self.window_s = told["fields"], told["reasons"], lasting["window_s"]
             self._rest()
         return self.outcome is None
@@ -120,7 +125,7 @@ class LiveCell:
         """Have it time one window; whether it lived to tell."""
         idle = {"idle_s": time.perf_counter() - self.idle_since, "idle_cpu_s": self._used_since_rest()}
         self.line.order(VISIT)
-        if window := self._answer():
+        if window := self._answer(steps=int, seconds=float, rewait_s=float, control_s=float):
             self.windows.append(window | idle)
             self._rest()
         return self.outcome is None
@@ -141,11 +146,17 @@ class LiveCell:
             self._ended()
         assert self.outcome
         if self.outcome.ok:
-            told = self.outcome.fields["windows"]
-            idle = [{name: window[name] for name in ("idle_s", "idle_cpu_s")} for window in self.windows]
-            self.outcome.fields["windows"] = [a | b for a, b in zip(told, idle, strict=True)]
-            self.outcome.fields["visits"] = len(told)
+            self.outcome = self._with_idle(self.outcome)
         return self.outcome
+
+    def _with_idle(self, outcome: Outcome) -> Outcome:
+        """The outcome, in whose windows stands what only the runner knows; they must be those that it was told."""
+        told: Any = outcome.fields.get("windows")
+        own = [{name: window[name] for name in window if name not in IDLE} for window in self.windows]
+        if told != own or not own:
+            return Outcome.failed("crashed", "the cell wrote a record that has other windows than it told")
+        outcome.fields |= {"windows": [dict(window) for window in self.windows], "visits": len(self.windows)}
+        return outcome
 
     def abandon(self) -> None:
         """End it at once."""
@@ -159,14 +170,17 @@ class LiveCell:
     def _rest(self) -> None:
         self.idle_since, self.idle_cpu_from = time.perf_counter(), cpu_s(self.pid)
 
-    def _answer(self) -> dict[str, Any] | None:
-        """Its next answer; None if it has ended instead."""
+    def _answer(self, **kinds: type) -> dict[str, Any] | None:
+        """Its next answer, an object with these parts of these kinds; None if it has ended instead."""
         if self.started.fault:
             self._ended()
             return None
         begun_s = time.monotonic()
         try:
-            return self.line.answer(self.pid, self.timeout_s - self.spent_s, self._look)
+            told: Any = self.line.answer(self.pid, self.timeout_s - self.spent_s, self._look)
+            if not isinstance(told, dict) or any(type(told.get(name)) is not kind for name, kind in kinds.items()):  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                raise ValueError("it lacks what is to be in it")
+            return told  # pyright: ignore[reportUnknownVariableType]
         except Ended:
             pass
         except TimeoutError:

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from bench import cli, launch, run, store, templates
-from bench.launch import Launcher
+from bench.launch import Launcher, Started
 from bench.manifests import Manifest, read
 from bench.plan import Choice
 from bench.runner import Runner
@@ -73,24 +73,24 @@ def shorten(options: dict[str, Any]) -> None:
 
 def observe(watch: bool) -> None:
     """Write a line for each cell when it has ended; what that costs is not counted as the runner's."""
-    whole: Callable[..., Any] = Launcher.run
+    whole: Callable[..., Any] = Launcher.finish
     file = Path(os.environ[MARK]) / "cells.jsonl"
     own_s = 0.0
 
-    def observed(self: Launcher, request: Any, *rest: Any) -> Any:
+    def observed(self: Launcher, started: Started, timeout_s: float) -> Any:
         nonlocal own_s
-        begin = time.monotonic()
-        outcome = whole(self, request, *rest)
+        begin, request = time.monotonic(), started.request
+        outcome = whole(self, started, timeout_s)
         told = {"impl": request.cell.impl, "repeat": request.repeat, "seconds": time.monotonic() - begin}
         cpu_s = time.process_time()
-        known = {os.getpid(), self.guard.pid, *(one.process.pid for one in self.templates.values())}
+        known = {os.getpid(), self.guard.pid, *(one.process.pid for one in self.templates.values())} | self.processes()
         told |= {**held(), "cpu_s": cpu_s - own_s} if watch else {"left": names_of(marked() - known)}
         with file.open("a") as lines:
             lines.write(json.dumps(told) + "\n")
         own_s += time.process_time() - cpu_s
         return outcome
 
-    Launcher.run = observed  # type: ignore[method-assign]
+    Launcher.finish = observed  # type: ignore[method-assign]
 
 
 def names_of(pids: set[int]) -> list[str]:
