@@ -24,7 +24,6 @@ from bench.runner import Runner
 from bench.settings import Settings, describe_run, describe_settings
 from bench.spec import Cell
 from bench.store import Journal
-from bench.templates import IMPORT_TIMEOUT_S
 
 
 def run(choice: Choice, settings: Settings, manifests: Mapping[str, Manifest]) -> int:
@@ -88,7 +87,7 @@ def measure(
     folder = journal.folder
     able = [cell for cell in cells if plan.absence(cell, manifests) is None]
     with (
-        Launcher(manifests, cold=settings.cold, import_timeout_s=max(IMPORT_TIMEOUT_S, settings.timeout_s)) as launcher,
+        Launcher(manifests, cold=settings.cold) as launcher,
         metering.started(launcher.start_sampler, able) as meter,
         show.Progress(f"run {folder}") as progress,
     ):

@@ -119,7 +119,11 @@ class Rounds:
         while waiting and (not self.alive or self.fits(waiting[0])):
             job = waiting.popleft()
             self.progress.now(job, "starts")
-            live = self.runner.begin(job)
+            try:
+                live = self.runner.begin(job)
+            except OSError as error:  # its folder cannot be made: the disk is full, or takes no pipes
+                self.keep(self.runner.record(job, Outcome.failed("crashed", str(error))))
+                continue
             self.alive.append(live)
             if live.warm_up():
                 live.visits = self.plan.visits(live)

@@ -118,11 +118,11 @@ def train(request: "Request", package: str, found: Found) -> None:
         save_state(request, code, training.state)
     elif found.fields["status"] == "ok":
         feeding = steady_feed(request, backend, batch, training.done)
-        if visits:
-            so_far = found.copied()
-            describe(training, backend, code, so_far, package)
-            visits.tell({"fields": so_far.fields, "reasons": so_far.reasons})
         with found.timed("steady state"), feeding as training.feed, measured_memory(backend, host, found):
+            if visits:
+                so_far = found.copied()
+                describe(training, backend, code, so_far, package)
+                visits.tell({"fields": so_far.fields, "reasons": so_far.reasons})
             before = training.done
             training.peek(training.state, training.losses)  # the first reading sets up what the others only use
             found.fields |= measure.steady_state(training, request, visits, caches=caches)

@@ -83,13 +83,22 @@ class Place:
             return []
         return [line for line in self.records_file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
-    def measured(self) -> list[Record]:
-        """The same as records, without what a run adds when it is judged."""
+    def measured(self) -> dict[tuple[str, int], Record]:
+        """Records of the processes that have ended, by cell and round, without what a run adds when it is judged."""
         found = [json.loads(line) for line in self.whole_lines()]
-        return [{name: one[name] for name in one if name not in ("parity", "drift", "absent")} for one in found]
+        return {
+            (one["cell_id"], one["repeat"]): {n: one[n] for n in one if n not in ("parity", "drift", "absent")}
+            for one in found
+            if one["status"] != "ok" or one["memory_bytes"]
+        }
+
+    def holds(self, kept: dict[tuple[str, int], Record]) -> bool:
+        """Whether each of some records is as it was."""
+        found = self.measured()
+        return all(found.get(key) == one for key, one in kept.items())
 
     def wait_for_records(self, count: int, runner: "subprocess.Popen[str]") -> None:
-        wait_until(lambda: len(self.whole_lines()) >= count or runner.poll() is not None)
+        wait_until(lambda: len(self.measured()) >= count or runner.poll() is not None)
         assert runner.poll() is None, self.finish(runner)
 
     def cells(self) -> list[dict[str, Any]]:

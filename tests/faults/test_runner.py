@@ -129,7 +129,7 @@ def test_killed_at_random_moments_often(tmp_path: Path, tried: Callable[..., Non
 
 def kill_and_resume(place: Place, rng: random.Random, kills: int) -> None:
     """Kill one run again and again, then let it end."""
-    kept: list[Record] = []
+    kept: dict[tuple[str, int], Record] = {}
     while kills:
         begun = (place.run / "run.json").exists()
         if not begun:
@@ -139,11 +139,11 @@ def kill_and_resume(place: Place, rng: random.Random, kills: int) -> None:
         if runner.poll() is not None:  # on a fast machine it may come to its end
             assert_complete(place, place.finish(runner), kept)
             shutil.rmtree(place.run)
-            kept = []
+            kept = {}
             continue
         place.kill(runner)
         kills -= 1
-        assert place.measured()[: len(kept)] == kept
+        assert place.holds(kept)
         kept = place.measured()
         place.nothing_left()
     begun = (place.run / "run.json").exists()
@@ -151,11 +151,13 @@ def kill_and_resume(place: Place, rng: random.Random, kills: int) -> None:
     place.nothing_left()
 
 
-def assert_complete(place: Place, ended: tuple[int, list[str]], kept: list[Record], repeats: int = REPEATS) -> None:
+def assert_complete(
+    place: Place, ended: tuple[int, list[str]], kept: dict[tuple[str, int], Record], repeats: int = REPEATS
+) -> None:
     """The run ended well, and has the cells of one that nobody killed, those that it had before among them."""
     code, said = ended
     assert code == 0, said[-5:]
-    assert place.measured()[: len(kept)] == kept
+    assert place.holds(kept)
     records = [json.loads(line) for line in place.records_file.read_text().splitlines()]
     assert sorted((one["cell"]["impl"], one["repeat"]) for one in records) == [
         (impl, repeat) for impl in "ab" for repeat in range(repeats)

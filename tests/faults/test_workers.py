@@ -136,7 +136,7 @@ def test_a_fault_has_its_word(
 ) -> None:
     (found,) = records[fault.fake]
     agrees(found, fault.status, fault.reason, fault.tail)
-    (cell,) = [one for one in place.cells() if one["impl"] == fault.fake]
+    *_, cell = [one for one in place.cells() if one["impl"] == fault.fake]  # out of memory in company, it runs again
     assert cell["left"] == [] and cell["seconds"] < fault.within_s
     tried(f"a worker {fault.name}", fault.status)
 
