@@ -1,4 +1,4 @@
-"""Collect the waits of honest cells from a run, as data of the tests of the wait check.
+"""Collect the waits of honest cells from a run beside busy processes, as data of the tests of the wait check.
 
 for core in 0 1; do taskset -c $core sh -c 'while :; do :; done' & done
 python -m bench run --precision fp32 --repeats 3 --min-time 12 --no-proof --no-report --no-ceilings --out RUN
@@ -19,8 +19,11 @@ def collect(folder: Path) -> dict[str, object]:
         name = f"{found['cell']['workload']} {found['cell']['impl']}"
         rows = [[w["seconds"], w["rewait_s"], w["control_s"]] for w in found["windows"]]
         cells.setdefault(name, []).extend([[float(f"{value:.4g}") for value in row] for row in rows])
-    machine = run.meta["machine"]
-    what = f"windows of honest cells beside two busy processes: {machine['cpu']}, 2 cores, tiny, fp32"
+    machine, load = run.meta["machine"], run.meta["load"]
+    what = (
+        f"windows of honest cells (tiny, fp32) beside busy processes: {machine['cpu']}, {load['cores']} cores, of which "
+        f"others used {load['foreign_cores']:.1f}, load {load['load_1min']}"
+    )
     return {"what": what, "columns": ["window_s", "rewait_s", "control_s"], "cells": dict(sorted(cells.items()))}
 
 

@@ -43,7 +43,7 @@ def test_cells_beside_busy_processes_are_not_accused(count: int) -> None:
     for name, rows in json.loads(BUSY.read_text())["cells"].items():
         honest = [Wait(window_s=w, rewait_s=r, control_s=c) for w, r, c in rows]
         for _ in range(1000):
-            cell = draw.sample(honest, count)
+            cell = draw.choices(honest, k=count)
             while waits.suspected(cell):
                 cell.append(draw.choice(honest))
             assert waits.fault(cell) is None, name
@@ -54,7 +54,7 @@ def test_a_wait_that_leaves_out_a_twentieth_is_accused_beside_busy_processes() -
     for name, rows in json.loads(BUSY.read_text())["cells"].items():
         liars = [Wait(window_s=w, rewait_s=r + 0.05 * w, control_s=c) for w, r, c in rows]
         for _ in range(100):
-            cell = draw.sample(liars, 10)
+            cell = draw.choices(liars, k=10)
             while waits.suspected(cell):
                 cell.append(draw.choice(liars))
             assert waits.fault(cell), name
