@@ -20,7 +20,8 @@ import numpy as np
 
 SHARE = 0.005  # of a window: an error of the clock that is below every difference which the statistics can name
 LEVEL = 1e-4  # probability that an honest cell is accused, if chance alone decides which of its windows exceed `SHARE`
-MOST = 40  # windows after which a cell that is still suspected counts as honest
+MOST = 120  # windows after which a cell that is still suspected counts as honest
+FEW = 0.25  # share of windows that exceed by chance beside busy processes, and more: up to there nobody is suspected
 CACHES_BYTES = 32 << 20  # more than the caches that a core has to itself, on every processor so far
 
 
@@ -62,8 +63,8 @@ class Caches:
 
 
 def suspected(waits: Sequence[Wait]) -> bool:
-    """Whether more windows are needed to decide: most of them exceed, and chance may still be the reason."""
-    return _exceeding(waits) > len(waits) / 2 and fault(waits) is None and len(waits) < MOST
+    """Whether more windows are needed to decide: more than a few exceed, and chance may still be the reason."""
+    return _exceeding(waits) > FEW * len(waits) and fault(waits) is None and len(waits) < MOST
 
 
 def fault(waits: Sequence[Wait]) -> str | None:

@@ -21,7 +21,7 @@ def collect(folder: Path) -> dict[str, object]:
         cells.setdefault(name, []).extend([[float(f"{value:.4g}") for value in row] for row in rows])
     machine, load = run.meta["machine"], run.meta["load"]
     what = (
-        f"windows of honest cells (tiny, fp32) beside busy processes: {machine['cpu']}, {load['cores']} cores, of which "
+        f"windows of honest cells (tiny, fp32) beside busy processes: {machine['cpu']}, {load['cores']} cores; "
         f"others used {load['foreign_cores']:.1f}, load {load['load_1min']}"
     )
     return {"what": what, "columns": ["window_s", "rewait_s", "control_s"], "cells": dict(sorted(cells.items()))}
