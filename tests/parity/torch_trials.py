@@ -274,8 +274,8 @@ class Queue:
 
     def sync(self, _: Any) -> None:
         steps, self.dispatched = self.dispatched, []
-        left_out = 1 if "last" in self.forgets else len(steps) // 20 if "twentieth" in self.forgets else 0
-        if not left_out:
+        left_out = max(1, len(steps) // 20) if "twentieth" in self.forgets else 1 if "last" in self.forgets else 0
+        if not left_out or not steps:
             self.wait("sync")
         elif len(steps) > left_out:
             steps[-1 - left_out].result()
