@@ -27,6 +27,7 @@ from bench.stats import allotment
 
 GROWTH = 1.25  # a process may take so many times what it held once it was warm: caches, latency, probes
 SPARE = 1.4  # times its window that a visit takes: the untimed step, two readings, the caches filled between
+KNOWN = 20  # processes of a cell whose visits are remembered
 MOST = 3  # times the visits that were asked for: beyond that an interval hardly narrows
 FREE = 0.1  # of what can be had now stays free, for the rest of the machine
 
@@ -67,7 +68,9 @@ class Plan:
         return math.ceil(min(max(best, least), MOST * least))
 
     def learn(self, live: LiveCell) -> None:
-        """Note how the visits of a process have scattered."""
+        """Note how the visits of a process have scattered; of many processes the first say enough."""
+        if len(self.ended.get(live.job.cell, ())) >= KNOWN:
+            return
         logs = [math.log(window["seconds"] / window["steps"]) for window in live.windows]
         if len(logs) > 1:
             self.ended.setdefault(live.job.cell, []).append(logs)
@@ -127,7 +130,8 @@ class Rounds:
             self.alive.append(live)
             if live.warm_up():
                 live.visits = self.plan.visits(live)
-                self.needs[job.cell] = self.runner.held([live])
+                if job.cell not in self.needs:  # the look costs milliseconds, and another process takes as much
+                    self.needs[job.cell] = self.runner.held([live])
                 self.progress.advance(job, 1 / 3)
                 self.call(live, waiting)
             else:

@@ -7,8 +7,8 @@ import pytest
 from tests.faults.place import Place
 
 COUNT = 1000
-CPU_S = 0.020  # of the runner, for a cell
-MEMORY = 4 * 2**20  # bytes that it may grow by in 900 cells
+CPU_S = 0.040  # of the runner, for a cell with its visits and the records kept meanwhile; 0.018 on two cores
+MEMORY = 12 * 2**20  # bytes that it may grow by in 900 cells: 13 kB a cell, less than one record has
 
 
 @pytest.mark.long
@@ -25,4 +25,4 @@ def test_a_thousand_cells(place: Place, tried: Callable[..., None]) -> None:
     assert all(late[name] == early[name] for name in ("descriptors", "threads", "scratch", "logs"))
     assert (late["cpu_s"] - early["cpu_s"]) / (COUNT - 100) < CPU_S
     place.nothing_left()
-    tried(f"{COUNT} cells in one run", "memory, descriptors and threads flat, under 20 ms a cell")
+    tried(f"{COUNT} cells in one run", "memory, descriptors and threads flat, under 40 ms a cell")
