@@ -8,7 +8,7 @@ from tests.faults.place import Place
 
 COUNT = 1000
 CPU_S = 0.040  # of the runner, for a cell with its visits and the records kept meanwhile; 0.018 on two cores
-MEMORY = 12 * 2**20  # bytes that it may grow by in 900 cells: 13 kB a cell, less than one record has
+MEMORY = 4 * 2**20  # bytes that it may grow by in 900 cells
 
 
 @pytest.mark.long
