@@ -102,10 +102,8 @@ def measure(
             turns=not settings.find_max_batch,
         )
         jobs = plan_jobs(cells, able, settings, seed, lambda: store.load(folder).records)
-        begun_s, measured = (
-            time.monotonic(),
-            measure_rounds(missing(jobs, done), seed, settings.repeats, runner, journal, progress),
-        )
+        begun_s = time.monotonic()
+        measured = measure_rounds(missing(jobs, done), seed, settings.repeats, runner, journal, progress)
         spent_s = time.monotonic() - begun_s if measured else None
         if settings.ceilings and not settings.find_max_batch:
             measure_ceilings(folder, able, runner, progress.note)
